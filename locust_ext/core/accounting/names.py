@@ -1,0 +1,85 @@
+"""Names that statistics are kept under: bounded in number and length, and always valid text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from locust_ext.model import OTHER
+
+Key = tuple[str, str, tuple[str, ...]]
+"""Type, name and tags of an operation."""
+
+MAX_LENGTH: Final = 300
+"""Characters of a name; longer ones are cut and end with `…`."""
+MAX_TAGS: Final = 16
+MAX_TYPES: Final = 100
+
+
+def clean(text: object) -> str:
+    """`text` as a string that can travel: whole characters (a lone surrogate becomes `?`), at most 300 of them."""
+    name = text if type(text) is str else str(text)
+    if len(name) > MAX_LENGTH:
+        name = name[: MAX_LENGTH - 1] + "…"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        name = name.encode(errors="replace").decode()
+    return name
+
+
+def public_url(url: str) -> str:
+    """`url` without what may be secret in it: user and password, query and fragment."""
+    address, _, _ = clean(url).partition("#")
+    address, _, _ = address.partition("?")
+    scheme, separator, rest = address.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    return scheme + separator + authority.rpartition("@")[2] + slash + path
+
+
+class Names:
+    """Gives each operation the key it is counted under: its own, or `__other__` of its type once the cap is reached."""
+
+    def __init__(self, max_names: int, on_warning: Callable[[str], None]) -> None:
+        self.max_names = max_names
+        self._on_warning = on_warning
+        self._known: dict[Key, Key] = {}
+        self._distinct: set[Key] = set()
+        self._types: set[str] = set()
+        self._warned = False
+
+    def resolve(self, key: Key) -> Key:
+        """The key to count `key` under; memory stays bounded whatever comes."""
+        known = self._known.get(key)
+        return self._new(key) if known is None else known
+
+    def forget(self) -> None:
+        """A new run: the cap counts from zero, and may warn once more."""
+        self._known.clear()
+        self._distinct.clear()
+        self._types.clear()
+        self._warned = False
+
+    def _new(self, key: Key) -> Key:
+        raw_type, raw_name, raw_tags = key
+        type_, name, tags = clean(raw_type), clean(raw_name), tuple(clean(tag) for tag in raw_tags[:MAX_TAGS])
+        if type_ not in self._types:
+            if len(self._types) >= MAX_TYPES:
+                type_ = OTHER
+            self._types.add(type_)
+        found = (type_, name, tags)
+        if found not in self._distinct and name != OTHER:
+            if len(self._distinct) >= self.max_names:
+                if not self._warned:
+                    self._warned = True
+                    self._on_warning(
+                        f"more than {self.max_names} distinct names of operations; further ones, such as "
+                        f"{type_} {name[:80]!r}, are counted as {OTHER}. Give requests a name= without ids in it."
+                    )
+                return (type_, OTHER, ())
+            self._distinct.add(found)
+        elif name == OTHER:
+            found = (type_, OTHER, ())
+        if len(self._known) < 2 * self.max_names + MAX_TYPES:
+            self._known[key] = found
+        return found

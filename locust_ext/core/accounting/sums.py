@@ -1,0 +1,95 @@
+"""Counts of a period or of a whole run, added up from deltas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from locust_ext.core.accounting.ledger import Ledger
+from locust_ext.core.accounting.names import Key, Names, clean
+from locust_ext.core.accounting.pushes import PushCount
+from locust_ext.model import OTHER, Delta, OperationStats, PushStats, TrafficStats
+
+
+class Sums:
+    """Everything that adds. Gauges (in flight, open connections) do not, and are kept by whoever knows the workers."""
+
+    __slots__ = ("closed_in_order", "ledgers", "pushes", "reconnects", "traffic")
+
+    def __init__(self) -> None:
+        self.ledgers: dict[Key, Ledger] = {}
+        self.pushes: dict[str, PushCount] = {}
+        self.traffic = [0, 0, 0, 0]
+        """In the order of `TrafficStats`."""
+        self.reconnects = self.closed_in_order = 0
+
+    def add(self, delta: Delta, names: Names) -> None:
+        """Add a delta, or one part of one."""
+        for stats in delta.operations:
+            self._add_operation(names.resolve((stats.type, stats.name, stats.tags)), stats)
+        for push in delta.pushes:
+            self.push(push.event, names.max_names).merge(push)
+        traffic = delta.traffic
+        self._add_rest(
+            (traffic.messages_sent, traffic.messages_received, traffic.bytes_sent, traffic.bytes_received),
+            delta.connections.reconnects if delta.connections else 0,
+            delta.connections.closed_in_order if delta.connections else 0,
+        )
+
+    def merge(self, other: Sums) -> None:
+        """Add another period."""
+        for key, ledger in other.ledgers.items():
+            self._add_operation(key, ledger.freeze())
+        for event, count in other.pushes.items():
+            self.push(event).merge(count.freeze())
+        self._add_rest(other.traffic, other.reconnects, other.closed_in_order)
+
+    def subtract(self, other: Sums) -> None:
+        """Take out a period that was merged before."""
+        for key, ledger in other.ledgers.items():
+            mine = self.ledgers.get(key)
+            if mine is not None:  # gone already: it was there with nothing but operations in flight
+                mine.subtract(ledger.freeze())
+                if mine.is_empty:
+                    del self.ledgers[key]
+        for event, count in other.pushes.items():
+            self.pushes[event].subtract(count.freeze())
+            if self.pushes[event].is_empty:
+                del self.pushes[event]
+        self._add_rest([-count for count in other.traffic], -other.reconnects, -other.closed_in_order)
+
+    def push(self, event: str, max_events: int | None = None) -> PushCount:
+        """The counts of one event; `__other__` beyond `max_events`."""
+        count = self.pushes.get(event)
+        if count is None:
+            name = clean(event)
+            if max_events is not None and name not in self.pushes and len(self.pushes) >= max_events:
+                name = OTHER
+            count = self.pushes.setdefault(name, PushCount(name))
+        return count
+
+    def operations(self, in_flight: Mapping[Key, int]) -> tuple[OperationStats, ...]:
+        """The ledgers in order, with these operations in flight."""
+        found = []
+        for key in sorted(self.ledgers.keys() | {key for key, count in in_flight.items() if count}):
+            ledger = self.ledgers.get(key) or Ledger(key)
+            ledger.in_flight = in_flight.get(key, 0)
+            found.append(ledger.freeze())
+        return tuple(found)
+
+    def push_stats(self) -> tuple[PushStats, ...]:
+        return tuple(self.pushes[event].freeze() for event in sorted(self.pushes))
+
+    def traffic_stats(self) -> TrafficStats:
+        return TrafficStats(*self.traffic)
+
+    def _add_operation(self, key: Key, stats: OperationStats) -> None:
+        ledger = self.ledgers.get(key)
+        if ledger is None:
+            ledger = self.ledgers[key] = Ledger(key)
+        ledger.merge(stats)
+
+    def _add_rest(self, traffic: list[int] | tuple[int, ...], reconnects: int, closed_in_order: int) -> None:
+        for position, count in enumerate(traffic):
+            self.traffic[position] += count
+        self.reconnects += reconnects
+        self.closed_in_order += closed_in_order

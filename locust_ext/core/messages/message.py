@@ -1,0 +1,56 @@
+"""`Message`, the unit that generators produce and users perform, and the two forms a generator may have."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Protocol, runtime_checkable
+
+JSON = dict[str, Any] | list[Any]
+
+
+class Message:
+    """One thing to say: its statistics name, its body, and what is expected back.
+
+    ``body`` is encoded by the user's ``encode``, unless it is ``str`` or ``bytes``, which go out as they are.
+    """
+
+    __slots__ = ("body", "channel", "name", "one_way", "reply")
+
+    def __init__(
+        self,
+        name: str,
+        body: JSON | str | bytes,
+        *,
+        reply: tuple[str, ...] = (),
+        one_way: bool = False,
+        channel: str | None = None,
+    ) -> None:
+        self.name = name
+        self.body = body
+        self.reply = reply
+        """Types (or events) of the replies that answer it; empty: the user's correlation decides."""
+        self.one_way = one_way
+        """True: no reply is expected; it is recorded as ``SEND``."""
+        self.channel = channel
+        """Which of the user's channels carries it (``agent``, ``monitor``, ``live``, ``http``); None: the main one."""
+
+    def __repr__(self) -> str:
+        return f"Message({self.name!r}, {self.body!r}, channel={self.channel!r}, one_way={self.one_way})"
+
+
+@runtime_checkable
+class BoundGenerator(Protocol):
+    """A generator that belongs to one user: it has that user's state (sequence, subscriptions) and random numbers."""
+
+    def generate(self) -> Message: ...
+
+    def connected(self) -> None:
+        """The user's connection was (re)opened: what the server knew of the earlier one is gone."""
+        ...
+
+
+@runtime_checkable
+class MessageGenerator(Protocol):
+    """What a user class names as its ``generator``; shared by all its instances, so it keeps no state."""
+
+    def bind(self, rng: random.Random, client_id: str) -> BoundGenerator: ...

@@ -1,0 +1,23 @@
+"""Reports: pure functions of a `Snapshot` that give text. Writing it somewhere is the caller's business.
+
+To add one: a file here, and a line in `REPORTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from locust_ext.model import Snapshot
+from locust_ext.outputs.console import console
+from locust_ext.outputs.summary_json import summary_json
+from locust_ext.outputs.verdict import verdict
+
+Report = Callable[[Snapshot], str]
+
+REPORTS: Final[dict[str, Report]] = {
+    "summary.json": summary_json,
+}
+"""File name in the report folder -> the function that gives its text (UTF-8)."""
+
+__all__ = ["REPORTS", "Report", "console", "verdict"]

@@ -1,0 +1,91 @@
+"""The short table at the end of a run, for somebody who sees it for the first time."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Final
+
+from locust_ext.model import EMPTY, ROUND_TRIP_TYPES, Distribution, Snapshot
+from locust_ext.outputs.text import count_text, ms_text, percent_text, rate_text, shown
+from locust_ext.outputs.verdict import verdict
+
+WIDTH: Final = 80
+_LABEL: Final = 15
+_HTTP: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+
+def console(snapshot: Snapshot) -> str:
+    """Plain text, at most 80 columns; what came from outside is shown without its control characters."""
+    lines = ["-- locust-ext result ".ljust(WIDTH, "-")]
+    for label, text in _rows(snapshot):
+        first = f"{label:<{_LABEL}}"
+        lines += textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * _LABEL)
+    lines.append("-" * WIDTH)
+    return "\n".join(lines) + "\n"
+
+
+def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    run, connections, traffic = snapshot.run, snapshot.connections, snapshot.traffic
+    facts = [shown(run.scenario) if run.scenario else "", f"{run.duration_s:,.1f} s"]
+    if run.users:
+        facts.append(count_text(run.users, "user"))
+    if run.workers:
+        facts.append(count_text(run.workers, "worker"))
+    if run.host:
+        facts.append(shown(run.host))
+    yield "Run", ", ".join(fact for fact in facts if fact)
+    if snapshot.connects or connections.peak_open or snapshot.dropped:
+        failed = snapshot.connects - snapshot.connects_ok
+        parts = [f"{snapshot.connects_ok:,} opened", f"{failed:,} failed", f"{snapshot.dropped:,} dropped"]
+        parts += [count_text(connections.reconnects, "reconnect"), f"peak {connections.peak_open:,} open"]
+        yield "Connections", ", ".join(parts)
+    if traffic.messages_sent or traffic.messages_received:
+        yield (
+            "Messages",
+            f"{_with_rate(traffic.messages_sent, 'sent', run.duration_s)}, "
+            f"{_with_rate(traffic.messages_received, 'received', run.duration_s)}",
+        )
+    if snapshot.pushes:
+        yield "Pushes", _with_rate(snapshot.pushes_received, "received", run.duration_s)
+        lag = EMPTY.plus(*(push.lag for push in snapshot.pushes if push.lag is not None))
+        if lag.count:
+            yield "Push delay", _percentiles(lag)
+    if any(operation.finished for operation in snapshot.of_type(*ROUND_TRIP_TYPES)):
+        yield "Round trips", _percentiles(snapshot.latency)
+    http = snapshot.of_type(*_HTTP)
+    if http:
+        yield "HTTP requests", _percentiles(EMPTY.plus(*(operation.latency for operation in http)))
+    if snapshot.finished:
+        yield "Failures", _failures(snapshot)
+    if snapshot.cancelled:
+        yield (
+            "Cancelled",
+            f"{count_text(snapshot.cancelled, 'operation')} cut off by the end of their users, no failures",
+        )
+    yield "Verdict", verdict(snapshot)
+
+
+def _with_rate(count: int, verb: str, seconds: float) -> str:
+    rate = rate_text(count, seconds) if count else ""
+    return f"{count:,} {verb}" + (f" ({rate})" if rate else "")
+
+
+def _percentiles(latency: Distribution) -> str:
+    if not latency.count:
+        return "none was answered"
+    p50, p95, p99 = latency.percentiles_us((50, 95, 99))
+    return (
+        f"p50 {ms_text(p50)}, p95 {ms_text(p95)}, p99 {ms_text(p99)}, "
+        f"max {ms_text(latency.max_us)} ({count_text(latency.count)})"
+    )
+
+
+def _failures(snapshot: Snapshot) -> str:
+    if not snapshot.failures:
+        return f"none of {count_text(snapshot.finished, 'operation')}"
+    classes = list(snapshot.errors_by_class.items())
+    listed = ", ".join(f"{shown(error_class, 40)} {count:,}" for error_class, count in classes[:8])
+    more = f", {len(classes) - 8} further classes" if len(classes) > 8 else ""
+    share = percent_text(snapshot.failures, snapshot.finished)
+    return f"{snapshot.failures:,} of {snapshot.finished:,} operations ({share}): {listed}{more}"

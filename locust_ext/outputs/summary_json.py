@@ -1,0 +1,146 @@
+"""`summary.json`: the whole result for programs. What was not measured is absent, never 0 and never null.
+
+`summary.schema.json` beside this file is its JSON Schema; `schema` in the document is that schema's number, which grows
+when a key changes its meaning or goes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from locust_ext.model import Distribution, OperationStats, PushStats, RunInfo, Snapshot
+from locust_ext.outputs.text import PERCENTILES, ms
+
+SCHEMA: Final = 1
+_COUNTS: Final = (
+    "started",
+    "ok",
+    "failed",
+    "timed_out",
+    "lost",
+    "cancelled",
+    "in_flight",
+    "late",
+    "duplicate",
+    "unmatched",
+    "bytes_received",
+)
+
+
+def summary_json(snapshot: Snapshot) -> str:
+    """`summary_dict` as indented JSON text."""
+    return json.dumps(summary_dict(snapshot), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
+    """The document: numbers in the units that their keys name, rates from 0 to 1."""
+    traffic, seconds = snapshot.traffic, snapshot.run.duration_s
+    messages = {
+        "messages_sent": traffic.messages_sent,
+        "messages_received": traffic.messages_received,
+        "bytes_sent": traffic.bytes_sent,
+        "bytes_received": traffic.bytes_received,
+    }
+    throughput = {}
+    if seconds > 0:
+        throughput = {
+            "messages_per_second_sent": round(traffic.messages_sent / seconds, 3),
+            "messages_per_second_received": round(traffic.messages_received / seconds, 3),
+            "bytes_per_second_sent": round(traffic.bytes_sent / seconds, 3),
+            "bytes_per_second_received": round(traffic.bytes_received / seconds, 3),
+        }
+    latency = {f"{key}_ms": value for key, value in _milliseconds(snapshot.latency).items() if key != "count"}
+    errors: dict[str, Any] = {"total": snapshot.failures}
+    if snapshot.error_rate is not None:
+        errors["error_rate"] = round(snapshot.error_rate, 9)
+    errors["by_class"] = snapshot.errors_by_class
+    return {
+        "schema": SCHEMA,
+        "run": _run(snapshot.run),
+        "connection_metrics": _connections(snapshot),
+        "message_metrics": messages,
+        "latency_metrics": latency,
+        "throughput_metrics": throughput,
+        "error_metrics": errors,
+        "push_metrics": {push.event: _push(push) for push in snapshot.pushes},
+        "operations": [_operation(operation) for operation in snapshot.operations],
+    }
+
+
+def _run(run: RunInfo) -> dict[str, Any]:
+    facts = {
+        "id": run.id or None,
+        "started_at": run.started_at,
+        "duration_s": round(run.duration_s, 3),
+        "host": run.host,
+        "scenario": run.scenario,
+        "seed": run.seed,
+        "users": run.users,
+        "workers": run.workers,
+        "versions": dict(run.versions),
+        "valid": run.valid,
+        "invalid_because": list(run.invalid_because),
+        "complete": run.complete,
+    }
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def _connections(snapshot: Snapshot) -> dict[str, Any]:
+    total, good = snapshot.connects, snapshot.connects_ok
+    metrics: dict[str, Any] = {
+        "total_connections": total,
+        "successful_connections": good,
+        "failed_connections": total - good,
+    }
+    if total:
+        metrics["success_rate"] = round(good / total, 9)
+    metrics["dropped"] = snapshot.dropped
+    metrics["reconnects"] = snapshot.connections.reconnects
+    metrics["peak_open"] = snapshot.connections.peak_open
+    return metrics
+
+
+def _milliseconds(distribution: Distribution) -> dict[str, float]:
+    """Empty where there is no sample."""
+    if distribution.min_us is None or distribution.max_us is None or distribution.average_us is None:
+        return {}
+    found: dict[str, float] = {
+        "count": distribution.count,
+        "min": ms(distribution.min_us),
+        "max": ms(distribution.max_us),
+        "avg": ms(distribution.average_us),
+    }
+    for key, value in zip(PERCENTILES, distribution.percentiles_us(PERCENTILES.values()), strict=True):
+        if value is not None:
+            found[key] = ms(value)
+    return found
+
+
+def _operation(operation: OperationStats) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": operation.type, "name": operation.name}
+    if operation.tags:
+        found["tags"] = list(operation.tags)
+    found |= {count: getattr(operation, count) for count in _COUNTS}
+    found["errors"] = dict(operation.errors)
+    if operation.latency.count:
+        found["latency_ms"] = _milliseconds(operation.latency)
+    if operation.service is not None and operation.service.count:
+        found["service_ms"] = _milliseconds(operation.service)
+    if operation.latency.count:
+        found["histogram"] = operation.latency.to_text()
+    return found
+
+
+def _push(push: PushStats) -> dict[str, Any]:
+    found: dict[str, Any] = {"received": push.received, "bytes_received": push.bytes_received}
+    if push.expected is not None:
+        found["expected"] = push.expected
+        found["reached"] = push.reached or 0
+    if push.reach is not None:
+        found["reach"] = round(push.reach, 9)
+    if push.lag is not None:
+        found["lag_ms"] = _milliseconds(push.lag)
+    if push.spread is not None:
+        found["spread_ms"] = _milliseconds(push.spread)
+    return found

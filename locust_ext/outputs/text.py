@@ -1,0 +1,52 @@
+"""Numbers and foreign names as text that is safe to show; shared by all outputs."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Final
+
+PERCENTILES: Final = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p999": 99.9}
+"""Key in reports -> per cent."""
+
+
+def shown(text: str, width: int = 60) -> str:
+    """`text` on one line without control, formatting or direction characters, at most `width` characters long."""
+    safe = "".join("?" if unicodedata.category(char)[0] in "CZ" and char != " " else char for char in text[: width + 1])
+    return safe if len(safe) <= width else safe[: width - 1] + "…"
+
+
+def ms(microseconds: float) -> float:
+    """Milliseconds, to the microsecond."""
+    return round(microseconds / 1000, 3)
+
+
+def ms_text(microseconds: float | None) -> str:
+    """Milliseconds to three significant digits with their unit, or `-`."""
+    if microseconds is None:
+        return "-"
+    milliseconds = microseconds / 1000
+    digits = 0 if milliseconds >= 100 else 1 if milliseconds >= 10 else 2
+    return f"{milliseconds:,.{digits}f} ms"
+
+
+def count_text(count: int, noun: str = "", plural: str = "") -> str:
+    """`1,234 connections`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}" if noun else f"{count:,}"
+
+
+def percent_text(part: int, whole: int) -> str:
+    """A share in per cent to two significant digits; never `0 %` of something nor `100 %` of less than all."""
+    percent = 100 * part / whole
+    if part in (0, whole):
+        return f"{percent:.0f} %"
+    rest = float(f"{min(percent, 100 - percent):.1e}")
+    return f"{percent:.{max(0, 1 - math.floor(math.log10(rest)))}f} %"
+
+
+def rate_text(count: int, seconds: float) -> str:
+    """`12.3/s`; empty where no time has passed."""
+    if seconds <= 0:
+        return ""
+    rate = count / seconds
+    return f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.1f}/s"

@@ -1,0 +1,27 @@
+"""One line that says what a run came to."""
+
+from __future__ import annotations
+
+from locust_ext.model import Snapshot
+from locust_ext.outputs.text import count_text, percent_text, shown
+
+
+def verdict(snapshot: Snapshot) -> str:
+    """The result in one line: good, failures, no load, no result, or not valid; `so far` while figures are missing."""
+    if not snapshot.run.valid:
+        return "not valid: " + "; ".join(shown(reason, 200) for reason in snapshot.run.invalid_because)
+    so_far = "" if snapshot.run.complete else " so far"
+    if not snapshot.finished:
+        started = sum(operation.started for operation in snapshot.operations)
+        if started or snapshot.traffic.messages_sent:
+            what = (
+                count_text(started, "operation") if started else count_text(snapshot.traffic.messages_sent, "message")
+            )
+            return f"no result{so_far}: {what} started, none finished"
+        return f"no load{so_far}: nothing was sent"
+    finished = count_text(snapshot.finished, "operation")
+    if not snapshot.failures:
+        return f"good{so_far}: {finished}, no failure"
+    share = percent_text(snapshot.failures, snapshot.finished)
+    often = "".join(f", most often {shown(error_class, 40)}" for error_class in list(snapshot.errors_by_class)[:1])
+    return f"failures{so_far}: {snapshot.failures:,} of {finished} ({share}){often}"

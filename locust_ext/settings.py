@@ -1,0 +1,397 @@
+"""The YAML files: what may stand in them, their defaults, and clear errors for what may not.
+
+Values may name environment variables as ``${NAME}``; what came from one is never shown in an error. A profile that
+has a default is changed key by key; a profile of a new name is added.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from locust_ext.errors import ConfigError
+
+MIX_NAMES: Final = ("event", "command", "query", "monitoring", "ping", "heartbeat")
+"""The message generators that a profile's mix may name: those of the agent channel."""
+
+
+def _wrong(expected: str) -> PydanticCustomError:
+    return PydanticCustomError("expected", "{expected}", {"expected": expected})
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise _wrong("expected a number")
+    return value
+
+
+def _pair(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise _wrong("expected a pair [low, high]")
+    return tuple(value)
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise _wrong("expected a pair [low, high] with low not above high")
+    return pair
+
+
+def _mix(mix: dict[str, float]) -> dict[str, float]:
+    for name in mix:
+        if name not in MIX_NAMES:
+            raise PydanticCustomError("unknown_name", "{name}", {"name": name, "valid": MIX_NAMES})
+    if not any(mix.values()):
+        raise _wrong("expected at least one weight above 0")
+    return mix
+
+
+def _base_url(value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https", "ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise _wrong("expected a base URL, such as http://127.0.0.1:8000")
+    return value
+
+
+_Weight = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+_Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1, allow_inf_nan=False)]
+_Above0 = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
+_Seconds = Annotated[tuple[_Above0, _Above0], BeforeValidator(_pair), AfterValidator(_ordered)]
+_Bytes = Annotated[
+    tuple[Annotated[int, BeforeValidator(_number), Field(ge=0)], Annotated[int, BeforeValidator(_number), Field(ge=0)]],
+    BeforeValidator(_pair),
+    AfterValidator(_ordered),
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ContextSettings(_Model):
+    """The operations on the context server."""
+
+    reads: _Share = 0.8
+    """Share of reads; the rest are writes."""
+    keys: Annotated[int, BeforeValidator(_number), Field(ge=1)] = 100
+    value_bytes: _Bytes = (16, 256)
+
+
+class ActionShares(_Model):
+    """Where a profile's actions go; the shares are normalised."""
+
+    agent: _Weight = 0.7
+    context: _Weight = 0.2
+    live: _Weight = 0.1
+
+    @model_validator(mode="after")
+    def _any_above_0(self) -> ActionShares:
+        if not self.agent + self.context + self.live:
+            raise _wrong("expected at least one share above 0")
+        return self
+
+
+class Profile(_Model):
+    """One kind of user."""
+
+    share: _Weight
+    """Of all users; the shares of the profiles are normalised, 0 leaves the profile out."""
+    interval_s: _Above0
+    """Seconds between two actions."""
+    mix: Annotated[dict[str, _Weight], AfterValidator(_mix)]
+    """Weights of the agent channel's message generators."""
+    connected_s: _Seconds | None = None
+    """Seconds of one stay, drawn from [low, high]; null: always connected."""
+    away_s: _Seconds | None = None
+    """Seconds between two stays, drawn from [low, high]; given exactly if ``connected_s`` is."""
+
+    @model_validator(mode="after")
+    def _comes_and_goes_or_stays(self) -> Profile:
+        if (self.connected_s is None) != (self.away_s is None):
+            raise _wrong("expected connected_s and away_s together, or neither")
+        return self
+
+    def scaled(self, time_scale: float) -> Profile:
+        """The same profile with all its times multiplied by ``time_scale``."""
+        return self.model_copy(
+            update={
+                "interval_s": self.interval_s * time_scale,
+                "connected_s": _scaled(self.connected_s, time_scale),
+                "away_s": _scaled(self.away_s, time_scale),
+            }
+        )
+
+
+def _scaled(pair: tuple[float, float] | None, factor: float) -> tuple[float, float] | None:
+    return (pair[0] * factor, pair[1] * factor) if pair is not None else None
+
+
+_PROFILES: Final[dict[str, dict[str, Any]]] = {
+    "active": {
+        "share": 0.2,
+        "interval_s": 0.5,
+        "mix": {"command": 0.4, "query": 0.3, "event": 0.2, "monitoring": 0.05, "ping": 0.05},
+    },
+    "regular": {
+        "share": 0.5,
+        "interval_s": 2.0,
+        "mix": {"event": 0.3, "command": 0.3, "query": 0.2, "monitoring": 0.1, "ping": 0.1},
+    },
+    "passive": {
+        "share": 0.2,
+        "interval_s": 10.0,
+        "connected_s": (300.0, 600.0),
+        "away_s": (60.0, 300.0),
+        "mix": {"event": 0.6, "ping": 0.2, "heartbeat": 0.2},
+    },
+    "idle": {
+        "share": 0.1,
+        "interval_s": 30.0,
+        "connected_s": (300.0, 600.0),
+        "away_s": (60.0, 300.0),
+        "mix": {"event": 0.2, "ping": 0.3, "heartbeat": 0.5},
+    },
+}
+
+
+class RealisticSettings(_Model):
+    """The realistic scenario."""
+
+    time_scale: _Above0 = 1.0
+    """Multiplies interval_s, connected_s and away_s of every profile: under 1 for short demonstrations."""
+    agent_host: Annotated[str | None, AfterValidator(_base_url)] = None
+    """Base URL of an agent channel on another port; null: the host of the run. ``--ext-agent-host`` wins."""
+    context: ContextSettings = ContextSettings()
+    shares: ActionShares = ActionShares()
+    profiles: dict[str, Profile] = Field(
+        default_factory=lambda: {name: Profile.model_validate(profile) for name, profile in _PROFILES.items()}
+    )
+
+    @model_validator(mode="after")
+    def _any_users(self) -> RealisticSettings:
+        if not any(profile.share for profile in self.profiles.values()):
+            raise _wrong("expected at least one profile with a share above 0")
+        return self
+
+    def scaled_profiles(self) -> dict[str, Profile]:
+        """The profiles as they are to be played: ``time_scale`` is applied."""
+        return {name: profile.scaled(self.time_scale) for name, profile in self.profiles.items()}
+
+
+class Settings(_Model):
+    """Everything that a settings file may hold; every key has a default."""
+
+    realistic: RealisticSettings = RealisticSettings()
+
+
+def load_settings(path: str | Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a YAML file, over the defaults. ``environ`` is ``os.environ`` unless given.
+
+    ``ConfigError`` names the file, the key's path, the value, what was expected and the nearest valid name; for broken
+    YAML the line and column.
+    """
+    source = str(path)
+    document = read_yaml(path)
+    if document is None:
+        return Settings()
+    if not isinstance(document, dict):
+        raise ConfigError("expected a mapping of keys", source=source, value=document)
+    from_environ: set[str] = set()
+    document = _substituted(document, "", source, os.environ if environ is None else environ, from_environ)
+    try:
+        return Settings.model_validate(_over_defaults(document))
+    except ValidationError as error:
+        raise _as_config_error(error.errors(include_url=False)[0], source, from_environ) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a settings file, for editors."""
+    return Settings.model_json_schema()
+
+
+def parse_profiles(given: Iterable[str], settings: Settings, *, source: str = "--ext-profiles") -> dict[str, float]:
+    """Shares of the users by profile, adding up to 1, from texts such as ``active:0.3``; what is not named gets none.
+
+    With nothing given: the shares of the settings. One text may hold several, between spaces or commas (as in an
+    environment variable). ``ConfigError`` for a name that is no profile, or a share that is no number above 0.
+    """
+    profiles = settings.realistic.profiles
+    shares: dict[str, float] = {}
+    for text in [part for item in given for part in item.replace(",", " ").split()]:
+        name, colon, number = text.partition(":")
+        if not colon or not name:
+            raise ConfigError("expected NAME:SHARE, such as active:0.3", source=source, value=text)
+        if name not in profiles:
+            raise ConfigError(
+                f"unknown profile, expected one of {', '.join(profiles)}",
+                source=source,
+                value=name,
+                nearest=_nearest(name, profiles),
+            )
+        if name in shares:
+            raise ConfigError("expected each profile once", source=source, value=name)
+        shares[name] = _share(text, number, source)
+    if not shares:
+        shares = {name: profile.share for name, profile in profiles.items() if profile.share > 0}
+    total = sum(shares.values())
+    return {name: share / total for name, share in shares.items()}
+
+
+def _share(text: str, number: str, source: str) -> float:
+    try:
+        share = float(number)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < float("inf"):
+        raise ConfigError("expected a share above 0", source=source, value=text)
+    return share
+
+
+def read_yaml(path: str | Path) -> Any:
+    """The document of a YAML file (None if empty). ``ConfigError`` if unreadable, malformed, or with a key twice."""
+    source = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"the file cannot be read: {error.strerror}", source=source) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("expected a file in UTF-8", source=source) from error
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise ConfigError(f"not valid YAML{where}: {problem}", source=source) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, where YAML itself would let the last one win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} stands here a second time", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
+
+
+def _substituted(value: Any, key: str, source: str, environ: Mapping[str, str], from_environ: set[str]) -> Any:
+    """``value`` with its variables filled in; the key paths of what changed are added to ``from_environ``."""
+    if isinstance(value, dict):
+        return {
+            name: _substituted(item, f"{key}.{name}".lstrip("."), source, environ, from_environ)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_substituted(item, f"{key}.{index}", source, environ, from_environ) for index, item in enumerate(value)]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+
+    def filled(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in environ:
+            raise ConfigError(f"the environment variable {name!r} is not set", source=source, key=key)
+        return environ[name]
+
+    from_environ.add(key)
+    return _VARIABLE.sub(filled, value)
+
+
+def _over_defaults(document: dict[Any, Any]) -> dict[Any, Any]:
+    """The document with the keys that its profiles leave to their defaults, and the profiles that it does not name."""
+    realistic = document.get("realistic")
+    if not isinstance(realistic, dict) or not isinstance(given := realistic.get("profiles"), dict):
+        return document
+    profiles: dict[Any, Any] = dict(_PROFILES)
+    for name, profile in given.items():
+        default = _PROFILES.get(name)
+        profiles[name] = {**default, **profile} if default is not None and isinstance(profile, dict) else profile
+    return {**document, "realistic": {**realistic, "profiles": profiles}}
+
+
+_EXPECTED: Final = {
+    "missing": "this key is required",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a finite number",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "string_type": "expected a text",
+    "dict_type": "expected a mapping of keys",
+    "model_type": "expected a mapping of keys",
+    "model_attributes_type": "expected a mapping of keys",
+}
+
+
+def _as_config_error(error: ErrorDetails, source: str, from_environ: set[str]) -> ConfigError:
+    kind, context = error["type"], error.get("ctx", {})
+    location = [part for part in error["loc"] if part != "[key]"]
+    key = ".".join(str(part) for part in location)
+    secret = any(key == one or key.startswith(f"{one}.") or one.startswith(f"{key}.") for one in from_environ)
+    value = error["input"]
+    nearest = None
+    if kind == "extra_forbidden":
+        valid = _keys_at(location[:-1])
+        expected, nearest, value = (
+            f"unknown key, expected one of {', '.join(valid)}",
+            _nearest(location[-1], valid),
+            None,
+        )
+    elif kind == "unknown_name":
+        valid = context["valid"]
+        name = context["name"]
+        key = f"{key}.{name}"
+        expected, nearest, value = f"unknown name, expected one of {', '.join(valid)}", _nearest(name, valid), None
+    elif kind == "expected":
+        expected = context["expected"]
+        value = None if isinstance(value, dict) else value
+    elif kind in ("greater_than", "greater_than_equal", "less_than_equal"):
+        words = {"greater_than": ("above", "gt"), "greater_than_equal": ("of at least", "ge")}
+        word, limit = words.get(kind, ("of at most", "le"))
+        expected = f"expected a number {word} {context[limit]:g}"
+    else:
+        expected = _EXPECTED.get(kind) or error["msg"]
+        value = None if kind == "missing" else value
+    return ConfigError(expected, source=source, key=key, value=value, nearest=nearest, shows_value=not secret)
+
+
+def _keys_at(location: list[int | str]) -> list[str]:
+    """The valid keys of the mapping at a path of the file."""
+    model: type[BaseModel] = Settings
+    for part in location:
+        if part == "profiles":
+            model = Profile
+        elif isinstance(part, str) and part in model.model_fields:
+            inner = model.model_fields[part].annotation
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                model = inner
+    return list(model.model_fields)
+
+
+def _nearest(name: object, valid: Iterable[str]) -> str | None:
+    near = difflib.get_close_matches(str(name), list(valid), n=1)
+    return near[0] if near else None

@@ -1,0 +1,1 @@
+"""The Locust layer: the only folder that imports Locust or Flask."""

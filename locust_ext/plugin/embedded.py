@@ -1,0 +1,105 @@
+"""`EmbeddedServer`: the reference server as a child process, for user classes whose host is ``"embedded"``."""
+
+from __future__ import annotations
+
+from locust import User
+
+import socket
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import gevent
+from gevent import select, subprocess
+
+from locust_ext.errors import TargetUnavailable
+
+EMBEDDED = "embedded"
+START_S = 20.0
+STOP_S = 2.0
+
+
+def machine_id() -> str:
+    """Tells whether two processes share their loopback: the machine's boot and the network namespace."""
+    parts = [socket.gethostname()]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/net"):
+        try:
+            parts.append(str(Path(path).readlink()) if path.endswith("net") else Path(path).read_text().strip())
+        except OSError:
+            continue
+    return "|".join(parts)
+
+
+def embedded_classes(user_classes: list[type[User]]) -> list[type[User]]:
+    """The classes that want the embedded server."""
+    return [each for each in user_classes if each.host == EMBEDDED]
+
+
+class EmbeddedServer:
+    """Started on a free loopback port; ends with `stop`, and by itself when this process dies (its stdin ends)."""
+
+    def __init__(self) -> None:
+        self._process: Any = None
+        self.url = ""
+
+    def start(self) -> str:
+        """Give the base address once it serves. Blocks the calling greenlet. Raises `TargetUnavailable`."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "locust_ext.refserver", "--host", "127.0.0.1", "--port", "0"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C must not end the server before the users
+            close_fds=True,
+        )
+        line = self._read_ready_line()
+        if not line.startswith("READY "):
+            reason = self._last_words() or "it did not say READY in time"
+            self.stop()
+            raise TargetUnavailable("the embedded reference server", reason)
+        self.url = line.removeprefix("READY ").strip()
+        gevent.spawn(self._drain)
+        return self.url
+
+    def _read_ready_line(self) -> str:
+        until_s = monotonic() + START_S
+        text = b""
+        out = self._process.stdout
+        while b"\n" not in text and monotonic() < until_s:
+            readable, _, _ = select.select([out], [], [], max(0.0, until_s - monotonic()))
+            if not readable:
+                break
+            chunk = out.read1(4096) if hasattr(out, "read1") else out.read(1)
+            if not chunk:
+                break
+            text += chunk
+        return text.decode(errors="replace").partition("\n")[0]
+
+    def _last_words(self) -> str:
+        if self._process.poll() is None:
+            return ""
+        text = self._process.stderr.read().decode(errors="replace").strip()
+        return text.splitlines()[-1][:300] if text else f"it ended with exit code {self._process.returncode}"
+
+    def _drain(self) -> None:
+        """What the server says on its error stream is passed on; a full pipe would stop it."""
+        stream = self._process.stderr
+        for line in iter(stream.readline, b""):
+            sys.stderr.write(f"refserver: {line.decode(errors='replace')}")
+
+    def stop(self) -> None:
+        """End the server and wait for its end, at most 2 s; idempotent."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.stdin.close()
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=STOP_S)
+        for stream in (process.stdout, process.stderr):
+            stream.close()

@@ -1,0 +1,338 @@
+"""The composition root: `install` (from a locustfile), `attach` (from code), and the `Extension` they make.
+
+``install()`` only registers listeners at import; everything with a life (greenlets, sockets, processes) is made in each
+process's ``init`` event, because ``locust --processes`` forks in between.
+"""
+
+from __future__ import annotations
+
+from locust import __version__ as locust_version
+from locust import events
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+import json
+import logging
+import secrets
+import sys
+import weakref
+from argparse import Namespace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from locust_ext.errors import ConfigError, LocustExtError
+from locust_ext.model import Snapshot
+from locust_ext.outputs import REPORTS
+from locust_ext.outputs.console import console
+from locust_ext.plugin.distributed import MasterSide, WorkerSide
+from locust_ext.plugin.embedded import EMBEDDED, EmbeddedServer, embedded_classes, machine_id
+from locust_ext.plugin.intake import drop_intake, intake_of
+from locust_ext.plugin.options import add_arguments, check_report_dir
+from locust_ext.plugin.reports import write_reports
+from locust_ext.plugin.target import wait_for_target
+from locust_ext.runtime.process import shared
+from locust_ext.settings import Settings, load_settings, parse_profiles
+
+logger = logging.getLogger("locust_ext")
+
+_extensions: weakref.WeakKeyDictionary[Environment, Extension] = weakref.WeakKeyDictionary()
+_is_installed = False
+
+
+def install() -> None:
+    """Take part in this Locust run: flags, exact counts, reports. For the top of a locustfile; idempotent.
+
+    Importing the package does nothing; this only registers listeners on ``locust.events``.
+    """
+    global _is_installed
+    if _is_installed:
+        return
+    _is_installed = True
+    events.init_command_line_parser.add_listener(add_arguments)
+    events.init.add_listener(_on_init)
+    events.quit.add_listener(_on_quit)
+
+
+def _on_init(environment: Environment, **_: Any) -> None:
+    try:
+        attach(environment)
+    except LocustExtError as error:
+        sys.stderr.write(f"locust-ext: error: {error}\n")
+        sys.stderr.flush()
+        sys.exit(1)
+
+
+def _on_quit(**_: Any) -> None:
+    for extension in list(_extensions.values()):
+        extension.on_quit()
+
+
+def attach(environment: Environment, **options: Any) -> Extension:
+    """The environment's extension, made if need be; ``options`` are flags by their names (``ext_report_dir="out"``).
+
+    For code that uses Locust as a library: call it after the runner has been made, and ``close()`` at the end. Raises
+    `ConfigError` and `TargetUnavailable`.
+    """
+    known = _extensions.get(environment)
+    if known is not None:
+        return known
+    if environment.parsed_options is None:
+        environment.parsed_options = Namespace()
+    vars(environment.parsed_options).update(options)
+    extension = Extension(environment)
+    try:
+        extension.open()
+    except BaseException:
+        extension.close()
+        raise
+    _extensions[environment] = extension
+    return extension
+
+
+def extension_of(environment: Environment) -> Extension | None:
+    """The environment's extension, if it has one."""
+    return _extensions.get(environment)
+
+
+class Extension:
+    """What the package does in one process of one Locust environment. ``close()`` undoes it."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.options: Any = environment.parsed_options
+        self.settings = Settings()
+        """The parameters from ``--ext-config``, or their defaults; on a worker the master's, from the start of a run."""
+        self.profiles: dict[str, float] = {}
+        """User profiles and their shares, which add up to 1."""
+        self.intake = intake_of(environment)
+        self.recorder = self.intake.recorder
+        self._side: WorkerSide | MasterSide | None = None
+        self._server: EmbeddedServer | None = None
+        self._embedded_classes: list[Any] = []
+        self._report_dir: Path | None = None
+        self._reported_run: str | None = None
+        self._listeners: list[tuple[Any, Any]] = []
+        self._runs = 0
+        self._is_closed = False
+
+    # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_worker(self) -> bool:
+        return isinstance(self.environment.runner, WorkerRunner)
+
+    def open(self) -> None:
+        """Check the input, make what the run needs, and listen. Raises `ConfigError`, `TargetUnavailable`."""
+        runner = self.environment.runner
+        if not self.is_worker:
+            self._read_options()
+            self._provide_target()
+        if isinstance(runner, WorkerRunner):
+            self._side = WorkerSide(runner, self.recorder)
+        elif isinstance(runner, MasterRunner):
+            self._side = MasterSide(runner, self.recorder)
+        self._listen("test_start", self._on_test_start)
+        self._listen("test_stop", self._on_test_stop)
+        self._listen("spawning_complete", self._on_spawning_complete)
+        self._listen("reset_stats", self._on_reset_stats)
+        if not isinstance(runner, MasterRunner):
+            self._listen("quitting", self._on_quitting)
+
+    def _listen(self, event: str, listener: Any) -> None:
+        hook = getattr(self.environment.events, event)
+        hook.add_listener(listener)
+        self._listeners.append((hook, listener))
+
+    def close(self) -> None:
+        """Undo everything: listeners, greenlets, the embedded server. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for hook, listener in self._listeners:
+            hook.remove_listener(listener)
+        self._listeners.clear()
+        if self._side is not None:
+            self._side.close()
+        for each in self._embedded_classes:
+            each.host = EMBEDDED
+        if self._server is not None:
+            self._server.stop()
+        drop_intake(self.environment)
+        _extensions.pop(self.environment, None)
+
+    # ── before the run ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _option(self, name: str) -> Any:
+        return getattr(self.options, name, None)
+
+    def _read_options(self) -> None:
+        if config := self._option("ext_config"):
+            self.settings = load_settings(config)
+        self._choose_profiles()
+        if folder := self._option("ext_report_dir"):
+            self._report_dir = check_report_dir(folder)
+        self._use_source_addresses()
+        if not self._option("ext_agent_host") and self.settings.realistic.agent_host:
+            self.options.ext_agent_host = self.settings.realistic.agent_host
+        self.options.ext_settings = self.settings.model_dump_json()
+
+    def _choose_profiles(self) -> None:
+        given = self._option("ext_profiles") or []
+        self.profiles = parse_profiles([given] if isinstance(given, str) else given, self.settings)
+
+    def _use_source_addresses(self) -> None:
+        addresses = self._option("ext_source_addresses")
+        shared().source_addresses = tuple(part.strip() for part in addresses.split(",")) if addresses else ()
+
+    def _provide_target(self) -> None:
+        environment = self.environment
+        self._embedded_classes = [] if environment.host else embedded_classes(environment.user_classes)
+        if self._embedded_classes:
+            self._server = EmbeddedServer()
+            url = self._server.start()
+            self.options.ext_embedded_url = url
+            self.options.ext_embedded_machine = machine_id()
+            self._use_embedded(url)
+            logger.info("The embedded reference server answers at %s", url)
+        wait_s = self._option("ext_wait_for_target")
+        if wait_s:
+            for target in self._targets():
+                wait_for_target(target, wait_s)
+
+    def _targets(self) -> list[str]:
+        if self.environment.host:
+            hosts = [self.environment.host]
+        else:
+            hosts = [each.host for each in self.environment.user_classes if each.host]
+        if agent_host := self._option("ext_agent_host"):
+            hosts.append(agent_host)
+        if not hosts:
+            raise ConfigError("expected --host, or a host attribute of the user classes", source="--ext-wait-for-target")
+        return list(dict.fromkeys(hosts))
+
+    def _use_embedded(self, url: str) -> None:
+        for each in self._embedded_classes:
+            each.host = url
+
+    # ── the run ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_test_start(self, **_: Any) -> None:
+        if self.is_worker:
+            self._begin_on_worker()
+            return
+        self._runs += 1
+        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self.options.ext_run_id = run_id
+        runner = self.environment.runner
+        self.options.ext_workers = getattr(runner, "worker_count", 1) or 1
+        if self._side is not None:
+            self._side.begin(run_id)
+        else:
+            self.recorder.begin(run_id, monotonic())
+        self._describe()
+
+    def _begin_on_worker(self) -> None:
+        assert isinstance(self._side, WorkerSide)
+        if text := self._option("ext_settings"):
+            self.settings = Settings.model_validate_json(text)
+            self._choose_profiles()
+        self._use_source_addresses()
+        if not self.environment.host:
+            self._embedded_classes = self._embedded_classes or embedded_classes(self.environment.user_classes)
+            if self._embedded_classes:
+                self._join_embedded()
+        self._side.begin(self._option("ext_run_id") or "")
+
+    def _join_embedded(self) -> None:
+        url, machine = self._option("ext_embedded_url"), self._option("ext_embedded_machine")
+        if url and machine == machine_id():
+            self._use_embedded(url)
+            return
+        logger.error(
+            "This worker cannot reach the embedded server, which listens on the loopback of the master's machine only. "
+            "Start a server that all workers reach (locust-ext server --host ADDRESS), and give the master --host."
+        )
+        self.environment.process_exit_code = 1
+        assert isinstance(self.environment.runner, WorkerRunner)
+        self.environment.runner.quit()
+
+    def _describe(self) -> None:
+        environment = self.environment
+        host = environment.host or next((each.host for each in environment.user_classes if each.host), None)
+        self.recorder.describe(
+            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            host=host,
+            scenario=Path(environment.locustfile or "").stem or None,
+            seed=self._option("ext_seed"),
+            users=environment.runner.target_user_count if environment.runner is not None else None,
+            versions={"locust_ext": _version(), "locust": locust_version, "python": sys.version.split()[0]},
+        )
+
+    def _on_spawning_complete(self, user_count: int, **_: Any) -> None:
+        self.recorder.describe(users=user_count)
+        if getattr(self.options, "reset_stats", False):
+            self.recorder.reset(monotonic())
+
+    def _on_reset_stats(self, **_: Any) -> None:
+        self.recorder.reset(monotonic())
+
+    def _on_quitting(self, **_: Any) -> None:
+        """Not on the master. Locust would quit while users still run; stopped first, each has its outcome counted."""
+        runner = self.environment.runner
+        if runner is not None:
+            runner.stop()
+
+    def _on_test_stop(self, **_: Any) -> None:
+        shared().dispatcher.flush(1.0)
+        if self._side is not None:
+            self._side.finish()
+        if self.is_worker:
+            return
+        self.recorder.end(monotonic())
+        self._write()
+
+    def _write(self) -> None:
+        """The report of the run that has just ended, once."""
+        run_id = self.recorder.run_id
+        if self._report_dir is None or not run_id or self._reported_run == run_id:
+            return
+        self._reported_run = run_id
+        has_web_ui = self.environment.web_ui is not None
+        folder = self._report_dir / run_id if has_web_ui else self._report_dir
+        snapshot = self.snapshot()
+        if write_reports(folder, {name: render(snapshot) for name, render in REPORTS.items()}):
+            logger.info("Report written to %s", folder)
+
+    def on_quit(self) -> None:
+        """The process ends: the last words on the console, and what is still to be written."""
+        if not self.is_worker and self.recorder.run_id and not self._is_closed:
+            self._write()
+            sys.stdout.flush()
+            sys.stderr.write(console(self.snapshot()) + "\n")
+            sys.stderr.flush()
+        self.close()
+
+    # ── from code ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def snapshot(self) -> Snapshot:
+        """Everything measured so far; on the master over all workers, as of their last reports."""
+        return self.recorder.snapshot(monotonic())
+
+    def stats(self) -> dict[str, Any]:
+        """The live figures, with the keys of ``summary.json``."""
+        figures: dict[str, Any] = json.loads(REPORTS["summary.json"](self.snapshot()))
+        return figures
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("locust-ext")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+__all__ = ["Extension", "attach", "extension_of", "install"]

@@ -1,0 +1,350 @@
+"""`RealTimeUser`: what WebSocket and Socket.IO users share: their life, their channels, and who drives them.
+
+A user with tasks is driven by them: it is connected before ``on_start`` runs, and reconnects by its pattern's rules. One
+without tasks is driven by its lifecycle pattern and its generator. Whatever ends a user (stop, kill, an exception in
+``on_start``), its connections are closed, its requests have an outcome, and nothing of it stays behind.
+"""
+
+from __future__ import annotations
+
+from locust import User
+from locust.exception import StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from http.cookiejar import CookieJar
+from time import monotonic
+from typing import Any, ClassVar
+
+import gevent
+
+from locust_ext.core.lifecycle import Persistent, pattern
+from locust_ext.core.lifecycle.actions import LifecyclePattern
+from locust_ext.core.messages import bind
+from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.pacing import OpenLoop, Pacing
+from locust_ext.errors import ConfigError, ConnectFailed, OperationError, explain
+from locust_ext.plugin.intake import Intake, intake_of
+from locust_ext.plugin.users.channel import Channel, KeptChannel
+from locust_ext.plugin.users.cookies import cookie_header, remember
+from locust_ext.runtime.address import Endpoint
+from locust_ext.runtime.driver import Driver
+from locust_ext.runtime.handshake import HandshakeOptions
+from locust_ext.runtime.process import ProcessShared, shared
+from locust_ext.runtime.transport import TransportSettings
+
+logger = logging.getLogger("locust_ext")
+
+SHUTDOWN_S = 0.8
+BRINGS_BACK = Persistent(talks=False)
+ON_START_RETRY_S = (0.5, 5.0)
+
+
+def _drive(user: Any) -> None:
+    """The one task of a user that is driven by its pattern."""
+    user._drive()
+
+
+class RealTimeUser(User):
+    """Base class; not to be spawned itself. Class attributes are the settings of all its users."""
+
+    abstract = True
+
+    pattern: Any = Persistent()
+    """When to connect, fall silent and return: a `lifecycle` pattern, or its name."""
+    generator: Any = None
+    """What to say, for a user without tasks: a `messages` generator, its name, a dict of weights, a callable or a class."""
+    pacing: Pacing | None = None
+    """How often: `ClosedLoop(think_time)` or `OpenLoop(rate)`; None: ``wait_time`` after each message."""
+
+    connect_timeout_s: float = 10.0
+    """One deadline over DNS, TCP, TLS and the upgrade."""
+    request_timeout_s: float = 10.0
+    ping_interval_s: float = 20.0
+    """Seconds between keep-alive WebSocket pings; 0: none."""
+    ping_timeout_s: float = 20.0
+    max_message_bytes: int = 16 * 2**20
+    max_inbox: int = 1000
+    """Pushes kept for ``receive`` and ``expect``; users without tasks keep none."""
+    inbox_policy: str = "drop_oldest"
+    """Of a full inbox: ``drop_oldest`` or ``close``."""
+    max_in_flight: int = 1
+    """Requests that may be open on a connection at once, for ``submit`` and open loops."""
+
+    headers: Mapping[str, str] = {}
+    """Of the upgrade request. Values are never shown."""
+    subprotocols: tuple[str, ...] = ()
+    origin: str | None = None
+    token: str | Callable[[Any], str] | None = None
+    """Sent as ``Authorization: Bearer``; a callable is asked at each connect, with the user. Never shown."""
+    verify_tls: bool = True
+    compression: Any = False
+    """True, or a `DeflateOffer`: permessage-deflate is offered (RFC 7692)."""
+
+    _transport_settings: ClassVar[TransportSettings | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._transport_settings = None
+        own_tasks = [each for each in cls.tasks if each is not _drive]
+        if own_tasks:
+            cls.tasks = own_tasks
+        cls._is_task_driven = bool(own_tasks)
+        if not cls.__dict__.get("abstract", False):
+            if own_tasks and cls.generator is not None:
+                raise ConfigError(
+                    "set either tasks or a generator: a user is driven by its tasks, or by its pattern and its generator",
+                    source=cls.__name__,
+                    key="generator",
+                )
+            if not own_tasks:
+                cls.tasks = [_drive]
+            pattern(cls.pattern)  # a wrong one is an error of the locustfile, not of the run
+
+    _is_task_driven: ClassVar[bool] = False
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.shared: ProcessShared = shared()
+        self.intake: Intake = intake_of(environment)
+        number = self.shared.next_number()
+        self.client_id = f"{self.shared.client_prefix}-{number}"
+        """Unique over all workers and runs; fit for URLs and names."""
+        self.random = random.Random(self._seed(number))
+        """This user's own random numbers; from ``--ext-seed`` where one is given."""
+        self.channels: list[Channel[Any]] = []
+        self.cookies: CookieJar | None = None
+        self._driver: Driver | None = None
+        self._keepers: dict[Channel[Any], Driver] = {}
+        self._bound: BoundGenerator | None = None
+        self._due_s = 0.0
+        self._is_present = False
+        # Locust calls on_start and on_stop on the instance: what must happen around them does not depend on super() calls.
+        self._own_on_start, self._own_on_stop = self.on_start, self.on_stop
+        self.on_start = self._start_up  # type: ignore[method-assign]
+        self.on_stop = self._shut_down  # type: ignore[method-assign]
+
+    def _seed(self, number: int) -> int:
+        seed = getattr(self.environment.parsed_options, "ext_seed", None)
+        if seed is None:
+            return self.shared.random.getrandbits(64)
+        worker = getattr(self.environment.runner, "worker_index", 0) or 0
+        return hash((int(seed), max(worker, 0), number))
+
+    # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self, group: Any) -> Any:
+        greenlet = super().start(group)
+        greenlet.link(self._clean_up)
+        return greenlet
+
+    def _start_up(self) -> None:
+        self._driver = Driver(self._pattern(), self, self.random, self.shared)
+        if not self._is_task_driven:
+            self._own_on_start()
+            return
+        self._driver.establish()
+        while True:
+            try:
+                self._own_on_start()
+                return
+            except OperationError:
+                # Recorded already. A server that fails must not kill the user (Locust would, with a traceback).
+                self.drive_rest(True)
+                gevent.sleep(self.random.uniform(*ON_START_RETRY_S))
+                self.drive_rest(False)
+
+    def _shut_down(self) -> None:
+        try:
+            self._own_on_stop()
+        except OperationError:
+            pass  # recorded already; the user is on its way out
+        finally:
+            self._close_all()
+
+    def _stop_driving(self) -> None:
+        for driver in (self._driver, *self._keepers.values()):
+            if driver is not None:
+                driver.close()
+        self._keepers.clear()
+
+    def _close_all(self) -> None:
+        self._stop_driving()
+        channels, self.channels = self.channels, []
+        for channel in channels:
+            channel.begin_shutdown()
+        until_s = monotonic() + SHUTDOWN_S
+        try:
+            for channel in channels:
+                channel.finish_shutdown(max(0.0, until_s - monotonic()))
+        except BaseException:
+            for channel in channels:
+                channel.finish_shutdown(0.0)
+            raise
+
+    def _clean_up(self, _: Any) -> None:
+        """The user's greenlet has ended, however; ``on_stop`` may not have been called. Must not block: the hub calls."""
+        self._stop_driving()
+        channels, self.channels = self.channels, []
+        for channel in channels:
+            channel.begin_shutdown()
+            channel.finish_shutdown(0.0)
+        # The wrapped methods are bound to this user: without this it would be garbage of the slow kind.
+        for name in ("on_start", "on_stop", "_own_on_start", "_own_on_stop"):
+            self.__dict__.pop(name, None)
+
+    # ── channels ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def channel_lost(self, channel: Channel[Any], error_class: str) -> None:
+        """A connection went, not by our doing; from the hub."""
+        driver = self._driver if channel is self.main else self._keepers.get(channel)
+        if driver is not None:
+            driver.lost(error_class)
+
+    def channel_opened(self, channel: Channel[Any]) -> None:
+        """A connection is open (again). One beside the main one is brought back after a loss, by rules of its own."""
+        if channel is not self.main and channel not in self._keepers:
+            keeper = Driver(BRINGS_BACK, KeptChannel(channel), self.random, self.shared)
+            self._keepers[channel] = keeper
+            keeper.establish()
+
+    def transport_settings(self) -> TransportSettings:
+        """One object for all users of the class."""
+        cls = type(self)
+        if cls._transport_settings is None:
+            cls._transport_settings = TransportSettings(
+                max_message_bytes=cls.max_message_bytes,
+                ping_interval_s=cls.ping_interval_s,
+                ping_timeout_s=cls.ping_timeout_s,
+            )
+        return cls._transport_settings
+
+    def handshake_options(self, target: Endpoint) -> HandshakeOptions:
+        """What this user's upgrade requests carry; override it for more."""
+        headers = dict(self.headers)
+        if token := self.bearer_token():
+            headers["Authorization"] = f"Bearer {token}"
+        return HandshakeOptions(
+            headers=headers,
+            subprotocols=tuple(self.subprotocols),
+            origin=self.origin,
+            cookie=cookie_header(self.cookies, target),
+            verify_tls=self.verify_tls,
+            source_address=self.shared.next_source_address(),
+            deflate=self._deflate_offer(),
+        )
+
+    def setting(self, name: str) -> Any:
+        """A setting as it was written: a function given as one is no method of the user."""
+        return self.__dict__[name] if name in self.__dict__ else getattr(type(self), name)
+
+    def bearer_token(self) -> str | None:
+        """The token to present now; None: none. Never to be shown."""
+        token = self.setting("token")
+        return token(self) if callable(token) else token
+
+    def _deflate_offer(self) -> Any:
+        if not self.compression:
+            return None
+        if self.compression is True:
+            from locust_ext.core.protocols.deflate import DeflateOffer
+
+            return DeflateOffer()
+        return self.compression
+
+    def remember_cookies(self, target: Endpoint, set_cookies: tuple[str, ...]) -> None:
+        """Keep what a server's ``Set-Cookie`` lines say; this user's own jar."""
+        if self.cookies is None:
+            self.cookies = CookieJar()
+        remember(self.cookies, target, set_cookies)
+
+    # ── driving (see `runtime.driver.Driven`) ──────────────────────────────────────────────────────────────────────
+
+    def _pattern(self) -> LifecyclePattern:
+        return pattern(self.setting("pattern"))
+
+    def _drive(self) -> None:
+        assert self._driver is not None
+        self._driver.run()
+
+    main: Channel[Any] | None = None
+    """The channel whose connection the pattern opens and loses; None: the user has none, and is always there."""
+
+    @property
+    def is_connected(self) -> bool:
+        return self._is_present if self.main is None else self.main.is_connected
+
+    def on_connected(self) -> None:
+        """The main connection is open (again): the place to log in, or to connect further channels.
+
+        A failed operation in it counts as a failed connect: all is closed, and tried again by the pattern's rules.
+        """
+
+    def drive_connect(self, host: str | None) -> None:
+        if self.main is not None:
+            self.main.connect(host=host)
+        self._is_present = True
+        try:
+            self.on_connected()
+        except OperationError as error:
+            self.drive_close(1000)
+            raise ConnectFailed(error.error_class) from error
+        now_s = monotonic()
+        if isinstance(self.pacing, OpenLoop):
+            self._due_s = self.pacing.first_s(now_s, self.random)
+        elif self._due_s == 0.0:
+            self._due_s = now_s
+        if self._bound is not None:
+            self._bound.connected()
+
+    def drive_exchange(self, intended_s: float | None) -> bool:
+        if self._bound is None:
+            self._bound = bind(self.setting("generator"), self.random, self.client_id)
+        try:
+            return self.perform(self._bound.generate(), intended_s if isinstance(self.pacing, OpenLoop) else None)
+        except OperationError:
+            return False  # recorded already
+        finally:
+            pacing = self.pacing
+            if isinstance(pacing, OpenLoop):
+                self._due_s = pacing.next_s(self._due_s, self.random)
+            else:
+                think_s = self.wait_time() if pacing is None else pacing.seconds(self)
+                self._due_s = monotonic() + think_s
+
+    def perform(self, message: Message, intended_s: float | None = None) -> bool:
+        """Perform one generated message; override it for channels of your own. False or `OperationError`: it failed."""
+        raise ConfigError(
+            "expected a message for a channel that this user has", key=f"{type(self).__name__}.generator", value=message.channel
+        )
+
+    def drive_close(self, code: int) -> None:
+        self._is_present = False
+        for channel in self.channels:
+            channel.close(code)
+
+    def drive_due_s(self, now_s: float) -> float:
+        return self._due_s
+
+    def drive_state(self, state: str) -> None:
+        if self.main is None:
+            return
+        self.main.rest(state)
+        if state == "failed":
+            logger.warning(
+                "%s %s has given up connecting to %s: %s",
+                type(self).__name__,
+                self.client_id,
+                self.main.name,
+                explain(self.main.last_error or "lost"),
+            )
+
+    def drive_rest(self, rests: bool) -> None:
+        """Locust may kill a waiting user at once; one that works is asked to stop, and gets its ``stop_timeout``."""
+        if gevent.getcurrent() is not self._greenlet:
+            return
+        if self._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        self._state = LOCUST_STATE_WAITING if rests else LOCUST_STATE_RUNNING

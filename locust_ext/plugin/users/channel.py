@@ -1,0 +1,316 @@
+"""`Channel`: one of a user's real-time connections through all its reconnections; what stands behind ``self.ws``.
+
+Each connect makes a new connection of the runtime; handlers, waiting requests and statistics names stay. Every attempted
+operation is recorded here, once, by Locust's request event.
+"""
+
+from __future__ import annotations
+
+import locust  # noqa: F401 – monkey-patches, before anything below imports a socket
+
+import weakref
+from collections.abc import Callable
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from gevent.hub import Waiter
+
+from locust_ext.errors import CheckFailed, ConnectFailed, ConnectionLost, ErrorReply, OperationError, RequestTimeout
+from locust_ext.plugin.users.failures import quiet
+from locust_ext.runtime.deadline import Alarm
+from locust_ext.runtime.messaging import Call, MessagingConnection
+
+if TYPE_CHECKING:
+    from locust_ext.plugin.users.base import RealTimeUser
+
+C = TypeVar("C", bound=MessagingConnection)
+
+
+class Channel(Generic[C]):
+    """Base of `WebSocketChannel` and `SocketIOChannel`. All methods are for the user's own greenlets.
+
+    A request on a connection that is down waits, within its deadline, for the connection to come back.
+    """
+
+    type_ = "WS"
+
+    def __init__(self, user: RealTimeUser, path: str) -> None:
+        self._user = weakref.proxy(user)
+        self.path = path
+        self.name = path.partition("?")[0]
+        """The statistics name of its CONNECTs and DROPs: the template, without a query that may hold a secret."""
+        self.connection: C | None = None
+        self._state: str | None = None
+        self._handlers: list[tuple[str, Callable[..., object]]] = []
+        self._reopened: list[Waiter[None]] = []
+        self._has_been_open = False
+        self._is_shut = False
+        self.last_error: str | None = None
+        """Error class of the last failed connect or loss; None: none yet."""
+
+    # ── what a protocol adds ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _new_connection(self, host: str | None) -> C:
+        raise NotImplementedError  # each protocol's own: there is no channel without one
+
+    # ── connecting and closing ─────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_connected(self) -> bool:
+        return self.connection is not None and self.connection.state == "open"
+
+    @property
+    def state(self) -> str:
+        """``idle connecting open closing waiting closed failed``"""
+        return (self.connection.state if self.connection is not None else self._state) or "idle"
+
+    def connect(self, timeout_s: float | None = None, *, host: str | None = None) -> None:
+        """Open the connection; one attempt, recorded as ``CONNECT``. Does nothing if it is open.
+
+        Raises `ConnectFailed`; killed meanwhile, the attempt is recorded as cancelled.
+        """
+        if self.is_connected:
+            return
+        user = self._user
+        timeout_s = user.connect_timeout_s if timeout_s is None else timeout_s
+        if self.state == "connecting":  # another greenlet is at it (the reconnection after a loss): share its attempt
+            self._open_until(monotonic() + timeout_s)
+            return
+        facts = user.intake.recorder
+        connection = self._new_connection(host)
+        self.connection = connection
+        facts.started("CONNECT", self.name)
+        begun_s = monotonic()
+        try:
+            cookies = connection.connect(begun_s + timeout_s)
+        except ConnectFailed as error:
+            self.last_error = error.error_class
+            elapsed_us = round((monotonic() - begun_s) * 1e6)
+            user.intake.report(user, "CONNECT", self.name, elapsed_us, 0, error)
+            raise quiet(error) from error.__cause__
+        except BaseException:
+            facts.cancelled("CONNECT", self.name)
+            raise
+        if cookies:
+            user.remember_cookies(connection.target, cookies)
+        for event, handler in self._handlers:
+            connection.on(event, handler)
+        user.intake.report(user, "CONNECT", self.name, round((connection.connected_s - begun_s) * 1e6))  # type: ignore[operator]
+        if self._has_been_open:
+            facts.reconnected()
+        self._has_been_open = True
+        user.channel_opened(self)
+        waiting, self._reopened = self._reopened, []
+        for waiter in waiting:
+            user.shared.loop.run_callback(waiter.switch, None)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close in order; waits up to 0.8 s for the server's close frame. Idempotent."""
+        if self.connection is not None:
+            self.connection.close(code, reason)
+
+    def rest(self, state: str) -> None:
+        """The pattern's word on a connection that is down: ``idle``, ``waiting`` or ``failed``."""
+        if self.connection is not None:
+            self.connection.become(state)
+        else:
+            self._user.intake.recorder.connection_state(self._state, state)
+            self._state = state
+
+    def begin_shutdown(self) -> None:
+        """The user is stopped: say goodbye without waiting. What nobody waits for any more is cancelled."""
+        self._is_shut = True
+        if self.connection is not None:
+            self.connection.is_user_stopping = True
+            self.connection.begin_close(1000)
+
+    def finish_shutdown(self, timeout_s: float) -> None:
+        """Wait for the server's goodbye, at most ``timeout_s``; then the descriptor is gone in any case."""
+        connection = self.connection
+        try:
+            if connection is not None:
+                connection.close(1000, timeout_s=timeout_s)
+        finally:
+            if connection is not None:
+                connection.abort()
+                connection.become(None)
+            elif self._state is not None:
+                self._user.intake.recorder.connection_state(self._state, None)
+            self.connection = None
+            self._state = None
+
+    def _on_gone(self, connection: C, error_class: str, is_orderly: bool) -> None:
+        """In the hub, or in the greenlet that closes: only notes and queues."""
+        self.last_error = error_class
+        user = self._user
+        facts = user.intake.recorder
+        if is_orderly:
+            facts.closed_in_order()
+        elif not self._is_shut:
+            user.shared.dispatcher.report(self._report_drop, error_class)
+        if not connection.is_close_ours and not self._is_shut:
+            user.channel_lost(self, error_class)
+
+    def _report_drop(self, error_class: str) -> None:
+        user = self._user
+        user.intake.recorder.started("DROP", self.name)
+        user.intake.report(user, "DROP", self.name, None, 0, ConnectionLost(error_class))
+
+    # ── talking ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on(self, event: str, handler: Callable[..., object]) -> None:
+        """Call ``handler(message)`` in the dispatcher greenlet for each push named ``event`` (``"*"``: for each)."""
+        self._handlers.append((event, handler))
+        if self.connection is not None:
+            self.connection.on(event, handler)
+
+    def ping(self) -> None:
+        """Send a WebSocket ping now. Raises `ConnectionLost`."""
+        connection = self._open_until(monotonic() + self._user.request_timeout_s)
+        connection.send_ping()
+
+    def receive(self, timeout_s: float | None = None) -> Any:
+        """The oldest push not yet received. Raises `RequestTimeout` (nothing is recorded: it is a look), `ConnectionLost`."""
+        return self._receive(timeout_s, None)
+
+    def _receive(self, timeout_s: float | None, wanted: Callable[[Any], object] | None) -> Any:
+        timeout_s = self._user.request_timeout_s if timeout_s is None else timeout_s
+        deadline_s = monotonic() + timeout_s
+        connection = self.connection if self.connection is not None else self._open_until(deadline_s)
+        try:
+            return connection.receive(max(0.0, deadline_s - monotonic()), wanted)
+        except OperationError as error:
+            raise quiet(error) from None
+
+    def _expect(self, name: str, timeout_s: float | None, wanted: Callable[[Any], object]) -> Any:
+        user = self._user
+        facts = user.intake.recorder
+        try:
+            return self._receive(timeout_s, wanted)
+        except OperationError as error:
+            facts.started(self.type_, name)
+            user.intake.report(user, self.type_, name, None, 0, error)
+            raise
+
+    def _open_until(self, deadline_s: float) -> C:
+        """The open connection, waited for until ``deadline_s`` if it is down. Raises `RequestTimeout`."""
+        while True:
+            connection = self.connection
+            if connection is not None and connection.state == "open":
+                return connection
+            if monotonic() >= deadline_s:
+                raise quiet(RequestTimeout("timeout", "the connection was down until the deadline"))
+            shared = self._user.shared
+            waiter: Waiter[None] = Waiter(shared.hub)
+            self._reopened.append(waiter)
+            alarm = Alarm(shared.wheel, deadline_s, lambda waiter=waiter: waiter.switch(None))
+            try:
+                waiter.get()
+            finally:
+                shared.wheel.disarm(alarm)
+                if waiter in self._reopened:
+                    self._reopened.remove(waiter)
+
+    def _record_send(self, name: str, tags: tuple[str, ...], send: Callable[[C], int]) -> None:
+        """Perform a one-way send and record it as ``SEND``, without a response time. Raises `OperationError`."""
+        user = self._user
+        facts = user.intake.recorder
+        error: OperationError | None = None
+        size = 0
+        facts.started("SEND", name, tags)
+        try:
+            size = send(self._open_until(monotonic() + user.request_timeout_s))
+        except OperationError as failure:
+            error = failure
+        except BaseException:
+            facts.cancelled("SEND", name, tags)
+            raise
+        user.intake.report(user, "SEND", name, None, size, error, None, tags)
+        if error is not None:
+            raise quiet(error)
+
+    def _never_begun(self, name: str, tags: tuple[str, ...], error: OperationError) -> None:
+        """Record a request that could not even be sent."""
+        user = self._user
+        user.intake.recorder.started(self.type_, name, tags)
+        user.intake.report(user, self.type_, name, None, 0, error, None, tags)
+
+    def _report_call(self, call: Call) -> None:
+        user = self._user
+        error = call.error
+        answered = error is None or isinstance(error, ErrorReply)
+        latency_us = call.latency_us if answered or isinstance(error, RequestTimeout) else None
+        user.intake.report(
+            user, call.type, call.name, latency_us, call.length, error, call.service_us if answered else None, call.tags
+        )
+
+
+class KeptChannel:
+    """What a driver sees of a channel beside the main one: it only brings it back after a loss (`runtime.driver.Driven`)."""
+
+    def __init__(self, channel: Channel[Any]) -> None:
+        self._channel = channel
+
+    @property
+    def is_connected(self) -> bool:
+        return self._channel.is_connected
+
+    def drive_connect(self, host: str | None) -> None:
+        self._channel.connect(host=host)
+
+    def drive_exchange(self, intended_s: float | None) -> bool:
+        return True
+
+    def drive_close(self, code: int) -> None:
+        self._channel.close(code)
+
+    def drive_due_s(self, now_s: float) -> float:
+        return now_s
+
+    def drive_state(self, state: str) -> None:
+        self._channel.rest(state)
+
+    def drive_rest(self, rests: bool) -> None:
+        """The user is not concerned."""
+
+
+class Caught:
+    """The reply of ``request(…, catch_response=True)``: judged inside its ``with`` block, recorded at its end."""
+
+    def __init__(self, channel: Channel[Any], call: Call) -> None:
+        self._channel = channel
+        self._call = call
+        self.data: Any = call.reply
+        """The decoded reply."""
+        self.error: OperationError | None = call.error
+        """Why the request counts as failed; None: it does not."""
+
+    @property
+    def latency_ms(self) -> float:
+        return self._call.latency_us / 1000
+
+    def failure(self, text: str) -> None:
+        """Count the request as failed, class ``check_failed``. ``text`` should not vary from reply to reply."""
+        self.error = CheckFailed(str(text))
+
+    def success(self) -> None:
+        """Count the request as good, whatever the reply says."""
+        self.error = None
+
+    def __enter__(self) -> Caught:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> Literal[False]:
+        if self.error is None and isinstance(value, AssertionError):
+            self.failure(str(value) or "assertion failed")
+        elif self.error is None and isinstance(value, Exception) and not isinstance(value, OperationError):
+            self.failure(f"{type(value).__name__} in the check")
+        self._call.error = self.error
+        self._channel._report_call(self._call)
+        return False
+
+
+

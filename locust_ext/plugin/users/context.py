@@ -1,0 +1,327 @@
+"""`ContextServerUser`: the context server's HTTP interface, typed, and its live event channel over Socket.IO."""
+
+from __future__ import annotations
+
+from locust.contrib.fasthttp import FastHttpSession, FastHttpUser, ResponseContextManager
+from locust.exception import CatchResponseError
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, TypedDict, cast
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from locust_ext.core.accounting.recorder import Recorder
+from locust_ext.core.messages.message import Message
+from locust_ext.errors import CheckFailed, ConnectFailed, ConnectionLost, ErrorReply, OperationError, RequestTimeout
+from locust_ext.plugin.classify import error_class_of
+from locust_ext.plugin.intake import Ext, Intake
+from locust_ext.plugin.users.base import RealTimeUser
+from locust_ext.plugin.users.failures import quiet
+from locust_ext.plugin.users.socketio import SocketIOChannel, socketio_profile
+from locust_ext.runtime.messaging import MessagingProfile
+
+DumpFormat = Literal["json", "pretty", "csv", "txt"]
+
+
+class ContextValue(TypedDict):
+    """Answer of ``get``; ``value`` is None for an unknown key."""
+
+    key: str
+    value: Any
+    timestamp: str
+    status: str
+
+
+class ContextSet(TypedDict):
+    """Answer of ``set``."""
+
+    status: str
+    key: str
+    value: Any
+    who: str
+    timestamp: str
+
+
+class ContextAll(TypedDict):
+    """Answer of ``all``."""
+
+    context: dict[str, Any]
+    history_count: int
+    connected_clients: int
+    timestamp: str
+    status: str
+
+
+class ContextHistory(TypedDict):
+    """Answer of ``history``; each entry has ``timestamp, key, before, after, who``."""
+
+    history: list[dict[str, Any]]
+    total_entries: int
+    filtered_entries: int
+    timestamp: str
+    status: str
+
+
+class ContextDump(TypedDict):
+    """Answer of ``dump``; ``file_size`` in bytes."""
+
+    status: str
+    filename: str
+    format: str
+    path: str
+    key_count: int
+    file_size: int
+    timestamp: str
+    who: str
+
+
+class ContextDumps(TypedDict):
+    """Answer of ``dumps``; sizes in bytes."""
+
+    status: str
+    dump_directory: str
+    dump_count: int
+    dump_files: list[dict[str, Any]]
+    dump_history: list[dict[str, Any]]
+    timestamp: str
+
+
+class RequestEvent:
+    """Stands before Locust's request event: adds the closed vocabulary and the ledger's outcome to each HTTP operation."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._fire = intake.fire
+
+    def fire(
+        self, *, request_type: str, name: str, response_time: float, exception: BaseException | None = None, **rest: Any
+    ) -> None:
+        """As Locust's ``events.request.fire``."""
+        latency_us = int(response_time * 1000 + 0.5)
+        ext: Ext
+        if exception is None:
+            ext = (latency_us, None, "ok", None, ())
+        else:
+            exception = failure = operation_error(exception, rest.get("response"))
+            ext = (latency_us, None, failure.outcome, failure.error_class, ())
+        self._fire(
+            request_type=request_type, name=name, response_time=response_time, exception=exception, ext=ext, **rest
+        )
+
+
+class ErrorOfStatus(OperationError):
+    """The server answered with an HTTP status that is a failure."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"http_{status}")
+
+
+def operation_error(error: BaseException, response: Any = None) -> OperationError:
+    """Any client's exception as one of ours, whose text holds no header, no body and no library's words."""
+    if isinstance(error, OperationError):
+        return error
+    if isinstance(error, CatchResponseError):
+        return CheckFailed(str(error)[:200])
+    status = getattr(response, "status_code", 0) or 0
+    if status >= 400:
+        return ErrorOfStatus(status)
+    error_class, outcome = error_class_of(error)
+    if error_class == "check_failed":
+        return CheckFailed(type(error).__name__)
+    if outcome == "timed_out":
+        return RequestTimeout()
+    if error_class == "reset":
+        return ConnectionLost(error_class)
+    return ConnectFailed(error_class)
+
+
+class LedgerResponse(ResponseContextManager):
+    """A response that is judged in a ``with`` block: the ledger hears of it however the block ends."""
+
+    def _report_request(self) -> None:
+        meta = self.request_meta
+        if meta["name"] != self.started_as:
+            self.recorder.renamed(meta["request_type"], self.started_as, meta["name"])
+        self.is_reported = True
+        super()._report_request()
+
+    def __exit__(self, kind: Any, value: Any, traceback: Any) -> Any:
+        try:
+            return super().__exit__(kind, value, traceback)
+        finally:
+            if not self.is_reported:  # Locust reports nothing when the block was left by another exception, or killed
+                self.recorder.cancelled(self.request_meta["request_type"], self.started_as)
+
+
+class ContextSession(FastHttpSession):
+    """Locust's FastHttpSession, whose requests have an outcome even if the user is killed in the middle (FACTS 17)."""
+
+    recorder: Recorder
+    bearer: Callable[[], str | None] | None = None
+
+    def request(self, method: str, url: str, name: str | None = None, headers: Any = None, **kwargs: Any) -> Any:
+        """As `FastHttpSession.request`."""
+        shown = name or self.request_name or url.partition("?")[0]
+        if self.bearer is not None and (token := self.bearer()):
+            headers = {"Authorization": f"Bearer {token}", **(headers or {})}
+        self.recorder.started(method, shown)
+        try:
+            response = super().request(method, url, name=shown, headers=headers, **kwargs)
+        except BaseException:
+            self.recorder.cancelled(method, shown)
+            raise
+        if isinstance(response, ResponseContextManager):
+            response.__class__ = LedgerResponse
+            response.recorder = self.recorder
+            response.started_as = shown
+            response.is_reported = False
+        return response
+
+
+class ContextServerUser(RealTimeUser, FastHttpUser):
+    """A client of a context server: typed HTTP methods, ``self.client`` (FastHttpSession), and ``self.live`` (Socket.IO).
+
+    The typed methods give the decoded answer, or record the failure and raise `OperationError`, as the requests of the
+    real-time users do. The live channel shares the HTTP side's cookies, headers and token.
+    """
+
+    abstract = True
+
+    network_timeout = 10.0
+    connection_timeout = 10.0
+    insecure = False
+    socketio_path: str = "/socket.io/"
+    confirm: Mapping[str, tuple[str, tuple[str, ...]]] = {"context_set": ("context_set_confirmed", ("key", "value"))}
+    """Live events that are confirmed by another event."""
+
+    _live_profile: ClassVar[MessagingProfile | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._live_profile = None
+
+    def __init__(self, environment: Any) -> None:
+        if self.headers or self.default_headers:
+            self.headers = self.default_headers = {**self.headers, **(self.default_headers or {})}
+        super().__init__(environment)
+        session = cast(ContextSession, self.client)
+        session.__class__ = ContextSession  # all that FastHttpUser has set up, with our requests
+        session.request_event = cast(Any, RequestEvent(self.intake))
+        session.recorder = self.intake.recorder
+        if self.setting("token") is not None:
+            session.bearer = self.bearer_token
+        self.cookies = session.cookiejar
+        self._live: SocketIOChannel | None = None
+
+    # ── HTTP ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def get(self, key: str) -> ContextValue:
+        """``GET /ctx``: the value of a key. Raises `OperationError`, recorded."""
+        return cast(ContextValue, self._ask("GET", f"/ctx?key={quote(key, safe='')}", "/ctx"))
+
+    def set(self, key: str, value: Any, who: str | None = None) -> ContextSet:
+        """``POST /ctx``: set a key; the server tells all sockets. Raises `OperationError`, recorded."""
+        body = {"key": key, "value": value} if who is None else {"key": key, "value": value, "who": who}
+        return cast(ContextSet, self._ask("POST", "/ctx", "/ctx", body))
+
+    def all(self) -> ContextAll:
+        """``GET /ctx/all``: the whole context. Raises `OperationError`, recorded."""
+        return cast(ContextAll, self._ask("GET", "/ctx/all", "/ctx/all"))
+
+    def history(self, key: str | None = None, who: str | None = None) -> ContextHistory:
+        """``GET /ctx/history``, of one key or of one author on request. Raises `OperationError`, recorded."""
+        query = urlencode({name: value for name, value in (("key", key), ("who", who)) if value is not None})
+        return cast(ContextHistory, self._ask("GET", f"/ctx/history?{query}" if query else "/ctx/history", "/ctx/history"))
+
+    def dump(
+        self,
+        format: DumpFormat = "json",
+        filename: str | None = None,
+        who: str | None = None,
+        include_history: bool | None = None,
+    ) -> ContextDump:
+        """``POST /ctx/dump``: write the context to a file of the server. Raises `OperationError`, recorded."""
+        given = {"format": format, "filename": filename, "who": who, "include_history": include_history}
+        body = {name: value for name, value in given.items() if value is not None}
+        return cast(ContextDump, self._ask("POST", "/ctx/dump", "/ctx/dump", body))
+
+    def dumps(self) -> ContextDumps:
+        """``GET /ctx/dump/list``: the dumps there are. Raises `OperationError`, recorded."""
+        return cast(ContextDumps, self._ask("GET", "/ctx/dump/list", "/ctx/dump/list"))
+
+    def download(self, filename: str) -> bytes:
+        """``GET /ctx/dump/<filename>``: a dump's bytes. Raises `OperationError`, recorded."""
+        with self.client.request(
+            "GET", f"/ctx/dump/{quote(filename, safe='')}", name="/ctx/dump/{filename}", catch_response=True
+        ) as response:
+            pass
+        self._raise_for(response)
+        return response.content or b""
+
+    def _ask(self, method: str, path: str, name: str, body: Any = None) -> Any:
+        """One request with a JSON answer whose ``status`` is ``success``."""
+        answer = None
+        with self.client.request(
+            method,
+            path,
+            name=name,
+            data=None if body is None else orjson.dumps(body),
+            headers=None if body is None else JSON_HEADERS,
+            catch_response=True,
+        ) as response:
+            if response.status_code == 200:
+                try:
+                    answer = orjson.loads(response.content or b"")
+                except orjson.JSONDecodeError:
+                    response.failure(CheckFailed("the answer is not JSON"))
+                else:
+                    if not isinstance(answer, dict) or answer.get("status") != "success":
+                        response.failure(ErrorReply("the answer's status is not success", answer))
+        self._raise_for(response)
+        return answer
+
+    @staticmethod
+    def _raise_for(response: Any) -> None:
+        error = response.request_meta["exception"]
+        if error is not None:
+            raise quiet(operation_error(error, response))
+
+    # ── live events ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def live(self) -> SocketIOChannel:
+        """The live event channel; its first use makes it, ``connect()`` opens it, its other methods wait for that."""
+        if self._live is None:
+            cls = type(self)
+            if cls._live_profile is None:
+                cls._live_profile = socketio_profile(cls, cls.confirm, "error")
+            self._live = SocketIOChannel(self, self.socketio_path, cls._live_profile)
+            self.channels.append(self._live)
+        return self._live
+
+    def socketio_url(self, channel: SocketIOChannel) -> str:
+        return self.host or ""
+
+    # ── driven by a generator ──────────────────────────────────────────────────────────────────────────────────────
+
+    def perform(self, message: Message, intended_s: float | None = None) -> bool:
+        body = message.body
+        if message.channel == "live" and isinstance(body, dict):
+            self.live.connect()
+            self.live.call("context_set", {"key": body["key"], "value": body["value"]})
+            return True
+        if message.channel == "http" and isinstance(body, dict):
+            self._operations[body["op"]](self, body)
+            return True
+        return super().perform(message, intended_s)
+
+    _operations: ClassVar[dict[str, Callable[[ContextServerUser, dict[str, Any]], object]]] = {
+        "get": lambda user, body: user.get(body["key"]),
+        "set": lambda user, body: user.set(body["key"], body["value"]),
+        "all": lambda user, body: user.all(),
+        "history": lambda user, body: user.history(body.get("key")),
+        "dump": lambda user, body: user.dump(body.get("format", "json"), body.get("filename")),
+    }
+
+
+JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}

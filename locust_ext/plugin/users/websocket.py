@@ -1,0 +1,232 @@
+"""`WebSocketUser`: application messages over plain WebSockets."""
+
+from __future__ import annotations
+
+import locust  # noqa: F401 – monkey-patches, before anything below imports a socket
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, ClassVar
+
+import orjson
+
+from locust_ext.core.messages.message import Message
+from locust_ext.core.protocols.correlation import ById, as_correlation
+from locust_ext.errors import ConnectionLost, ErrorReply, OperationError
+from locust_ext.plugin.users.base import RealTimeUser
+from locust_ext.plugin.users.channel import Caught, Channel
+from locust_ext.plugin.users.failures import quiet
+from locust_ext.runtime.address import endpoint
+from locust_ext.runtime.messaging import MessagingProfile
+from locust_ext.runtime.websocket import WebSocketConnection
+
+
+def push_name(message: Any) -> str:
+    """The statistics name of a push (and of a request that names none): its ``type``, ``event``, ``method`` or kind."""
+    if isinstance(message, dict):
+        for field in ("type", "event", "method"):
+            value = message.get(field)
+            if isinstance(value, str) and value:
+                return value
+        return "message"
+    return "binary" if isinstance(message, bytes) else "text" if isinstance(message, str) else "message"
+
+
+class WebSocketChannel(Channel[WebSocketConnection]):
+    """What ``self.ws`` is. ``message`` is anything that ``encode`` takes; ``str`` and ``bytes`` go out as they are."""
+
+    type_ = "WS"
+
+    def __init__(self, user: Any, path: str, profile: MessagingProfile) -> None:
+        super().__init__(user, path)
+        self.profile = profile
+
+    def _new_connection(self, host: str | None) -> WebSocketConnection:
+        user = self._user
+        target = endpoint(host or user.base_url(self), *user.path_and_query(self.path))
+        return WebSocketConnection(
+            target,
+            shared=user.shared,
+            facts=user.intake.recorder,
+            options=user.handshake_options(target),
+            settings=user.transport_settings(),
+            on_gone=self._on_gone,
+            state=self.connection.state if self.connection is not None else self._state,
+            profile=self.profile,
+            on_done=self._report_call,
+        )
+
+    def request(
+        self,
+        message: Any,
+        name: str | None = None,
+        timeout_s: float | None = None,
+        tags: tuple[str, ...] = (),
+        *,
+        catch_response: bool = False,
+        intended_s: float | None = None,
+    ) -> Any:
+        """Send ``message`` and wait for its reply; gives it decoded, or a `Caught` with ``catch_response=True``.
+
+        Raises `RequestTimeout`, `ConnectionLost` or `ErrorReply`, each recorded; uncaught in a task it ends that turn
+        quietly. ``intended_s`` (monotonic) is when an open-loop schedule wanted it sent.
+        """
+        user = self._user
+        name = push_name(message) if name is None else name
+        timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
+        connection = self.connection
+        if connection is not None and connection.state == "open":
+            call = connection.begin(message, name, timeout_s, tags, intended_s)
+        else:
+            deadline_s = monotonic() + timeout_s
+            try:
+                connection = self._open_until(deadline_s)
+            except OperationError as error:
+                self._never_begun(name, tags, error)
+                raise
+            call = connection.begin(message, name, timeout_s, tags, intended_s, deadline_s)
+        connection.wait_for(call)
+        error = call.error
+        if catch_response and (error is None or isinstance(error, ErrorReply)):
+            return Caught(self, call)
+        self._report_call(call)
+        if error is not None:
+            raise quiet(error)
+        return call.reply
+
+    def submit(
+        self,
+        message: Any,
+        name: str | None = None,
+        timeout_s: float | None = None,
+        tags: tuple[str, ...] = (),
+        *,
+        intended_s: float | None = None,
+    ) -> None:
+        """Send ``message`` and return at once; its outcome is recorded when it comes.
+
+        Blocks while ``max_in_flight`` requests are open. Raises `RequestTimeout`, `ConnectionLost` if it could not be sent.
+        """
+        user = self._user
+        name = push_name(message) if name is None else name
+        timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
+        deadline_s = monotonic() + timeout_s
+        try:
+            connection = self._open_until(deadline_s)
+            connection.wait_for_slot(user.max_in_flight, deadline_s)
+        except OperationError as error:
+            self._never_begun(name, tags, error)
+            raise quiet(error) from None
+        connection.watch(connection.begin(message, name, timeout_s, tags, intended_s))
+
+    def send(self, message: Any, name: str | None = None, tags: tuple[str, ...] = ()) -> None:
+        """Send without expecting a reply; recorded as ``SEND``. Raises `ConnectionLost`, `RequestTimeout`."""
+        self._record_send(
+            push_name(message) if name is None else name, tags, lambda connection: connection.send_one_way(message)
+        )
+
+    def expect(
+        self, predicate: Callable[[Any], object], timeout_s: float | None = None, name: str = "expect"
+    ) -> Any:
+        """The first push for which ``predicate(push)`` is true; others stay for `receive`.
+
+        Raises `RequestTimeout` or `ConnectionLost`, recorded under ``name``.
+        """
+        return self._expect(name, timeout_s, predicate)
+
+
+def encode_json(message: Any) -> bytes:
+    """The default encoding: JSON by orjson, sent as text."""
+    return orjson.dumps(message)
+
+
+def decode_json(payload: str | bytes) -> Any:
+    """The default decoding; what is no JSON is handed on as it came."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return payload
+
+
+class WebSocketUser(RealTimeUser):
+    """A user of a WebSocket server; ``self.ws`` is its connection."""
+
+    abstract = True
+
+    path: str = "/"
+    """Path (and query) of the endpoint, with ``{client_id}`` filled in; its template is the statistics name."""
+    correlate: Any = ById("id")
+    """Which reply answers which request: `ById`, `ByType`, `Fifo`, or a callable."""
+    encode: Callable[[Any], str | bytes] = staticmethod(encode_json)
+    """``str`` goes out as text, ``bytes`` as binary (but those of orjson as text)."""
+    decode: Callable[[str | bytes], Any] = staticmethod(decode_json)
+
+    _profiles: ClassVar[dict[str, MessagingProfile]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._profiles = {}
+        as_correlation(cls.correlate)  # a wrong one is an error of the locustfile, not of the run
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.ws = self.main = self.open(self.path, connect=False)
+
+    def open(self, path: str, correlate: Any = None, *, connect: bool = True) -> WebSocketChannel:
+        """A further connection of this user, with the same settings; closed with the user. Raises `ConnectFailed`."""
+        channel = WebSocketChannel(self, path, self.profile(correlate))
+        self.channels.append(channel)
+        if connect:
+            channel.connect()
+        return channel
+
+    def profile(self, correlate: Any = None, **more: Any) -> MessagingProfile:
+        """What this class's connections have in common; one object for each correlation."""
+        cls = type(self)
+        chosen = cls.correlate if correlate is None else correlate
+        key = str(id(chosen))
+        known = cls._profiles.get(key)
+        if known is None:
+            correlation = as_correlation(chosen)
+            encode = cls.encode
+            known = cls._profiles[key] = MessagingProfile(
+                correlation=correlation,
+                encode=encode,
+                decode=cls.decode,
+                push_name=cls.push_name,
+                is_binary=encode is not encode_json and encode is not orjson.dumps,
+                max_inbox=cls.max_inbox if cls._is_task_driven else 0,
+                inbox_policy=cls.inbox_policy,
+                **more,
+            )
+        return known
+
+    push_name: Callable[[Any], str] = staticmethod(push_name)
+    """The statistics name of a push, from the decoded message."""
+
+    def base_url(self, channel: WebSocketChannel) -> str:
+        """The address that a channel connects to; override it for channels on another host."""
+        return self.host or ""
+
+    def path_and_query(self, path: str) -> tuple[str, str]:
+        """``path`` with this user's names filled in, and what else the query carries (perhaps secret)."""
+        return path.replace("{client_id}", self.client_id), ""
+
+    def perform(self, message: Message, intended_s: float | None = None) -> bool:
+        channel = self.channel_of(message)
+        if channel is None:
+            return super().perform(message, intended_s)
+        if message.one_way:
+            channel.send(message.body, message.name)
+        elif self.max_in_flight > 1:
+            channel.submit(message.body, message.name, intended_s=intended_s)
+        else:
+            channel.request(message.body, message.name, intended_s=intended_s)
+        return True
+
+    def channel_of(self, message: Message) -> WebSocketChannel | None:
+        """Which channel carries ``message``; None: none of the WebSocket channels."""
+        return self.ws if message.channel is None else None
+
+
+__all__ = ["ConnectionLost", "WebSocketChannel", "WebSocketUser", "decode_json", "encode_json", "push_name"]

@@ -1,0 +1,101 @@
+"""From a host and a path to what a socket needs: `Endpoint`, and name resolution with a short memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+from time import monotonic
+from urllib.parse import quote, urlsplit
+
+import gevent
+
+from locust_ext.errors import ConfigError, ConnectFailed
+
+SCHEMES = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
+REMEMBER_S = 30.0
+Resolved = tuple[int, int, int, tuple[str | int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a WebSocket is opened. ``url`` may hold secrets in its query: it is never shown, ``label`` is."""
+
+    url: str
+    hostname: str
+    port: int
+    is_secure: bool
+
+    @property
+    def label(self) -> str:
+        return f"{'wss' if self.is_secure else 'ws'}://{self.hostname}:{self.port}"
+
+
+def endpoint(host: str, path: str, query: str = "") -> Endpoint:
+    """The endpoint of ``path`` (with its query) on the base address ``host``; ``path`` may be a whole URL itself.
+
+    ``http``, ``https``, ``ws`` and ``wss`` are understood. Raises `ConfigError`.
+    """
+    whole = path if "://" in path else f"{host.rstrip('/')}/{path.lstrip('/')}"
+    scheme, _, rest = whole.partition("://")
+    if not rest or scheme.lower() not in SCHEMES:
+        raise ConfigError(
+            "expected a base address such as http://127.0.0.1:8000 or wss://example.org", key="host", value=host
+        )
+    url = f"{SCHEMES[scheme.lower()]}://{quote(rest, safe=SAFE)}"
+    if query:
+        url += ("&" if urlsplit(url).query else "?") + query
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError("expected a valid address", key="host", value=host) from error
+    if not parts.hostname:
+        raise ConfigError("expected an address with a host name", key="host", value=host)
+    is_secure = parts.scheme == "wss"
+    return Endpoint(url, parts.hostname, port or (443 if is_secure else 80), is_secure)
+
+
+SAFE = "!#$%&'()*+,/:;=?@[]~"  # everything that may stand in a URL; the rest (spaces, line ends, non-ASCII) is quoted
+
+_memory: dict[tuple[str, int], tuple[float, list[Resolved]]] = {}
+
+
+def resolve(hostname: str, port: int, deadline_s: float) -> list[Resolved]:
+    """The addresses of ``hostname``, remembered for 30 s. Blocks the calling greenlet until ``deadline_s`` at most.
+
+    Raises `ConnectFailed` (``dns``, ``fd_limit``, ``connect_timeout``).
+    """
+    now_s = monotonic()
+    known = _memory.get((hostname, port))
+    if known is not None and now_s < known[0]:
+        addresses = known[1]
+        if len(addresses) > 1:
+            addresses.append(addresses.pop(0))  # round robin, as a name with several addresses means it
+        return addresses
+    try:
+        with gevent.Timeout(max(0.001, deadline_s - now_s)) as timeout:
+            found = socket.getaddrinfo(hostname, port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    except gevent.Timeout as error:
+        if error is not timeout:
+            raise
+        raise ConnectFailed("connect_timeout") from None
+    except (socket.gaierror, UnicodeError) as error:
+        if is_descriptor_limit_reached():
+            raise ConnectFailed("fd_limit") from error
+        raise ConnectFailed("dns") from error
+    addresses = [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
+    if len(_memory) > 256:
+        _memory.clear()
+    _memory[hostname, port] = (monotonic() + REMEMBER_S, addresses)
+    return addresses
+
+
+def is_descriptor_limit_reached() -> bool:
+    """Whether no descriptor is left now: the resolver then fails with an error that looks like DNS."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False

@@ -1,0 +1,371 @@
+"""`MessagingConnection`: requests and their replies, pushes and who wants them, over a `Transport`.
+
+The protocols (`websocket.py`, `socketio.py`) say how a message is encoded and which arrival answers what; this says what
+happens then. A request has exactly one outcome, whatever happens to its connection or its greenlet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Hashable
+from time import monotonic
+from typing import Any, cast
+
+from gevent.hub import Waiter
+
+from locust_ext.core.protocols.correlation import DUPLICATE, LATE, Correlation, Exchange, PendingTable
+from locust_ext.errors import ConnectionLost, OperationError, RequestTimeout
+from locust_ext.runtime.deadline import Alarm
+from locust_ext.runtime.dispatcher import Lane
+from locust_ext.runtime.transport import Transport
+
+ANY = "*"
+
+
+class Call(Exchange):
+    """One request from its sending to its outcome. ``error`` is None for a good one; then ``reply`` is the decoded reply."""
+
+    __slots__ = ("ended_s", "error", "has_ended", "intended_s", "length", "on_done", "reply", "tags", "waiter")
+
+    def __init__(
+        self, key: Hashable, type_: str, name: str, sent_s: float, deadline_s: float, tags: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(key, type_, name, sent_s, deadline_s)
+        self.intended_s: float | None = None
+        """When an open-loop schedule wanted it sent; None: unpaced."""
+        self.tags = tags
+        self.waiter: Waiter[None] | None = None
+        self.on_done: Callable[[Call], None] | None = None
+        self.reply: Any = None
+        self.length = 0
+        self.ended_s = 0.0
+        self.error: OperationError | None = None
+        self.has_ended = False
+
+    @property
+    def latency_us(self) -> int:
+        """From the intended send (where there is one) to the reply, in microseconds."""
+        return round((self.ended_s - (self.sent_s if self.intended_s is None else self.intended_s)) * 1e6)
+
+    @property
+    def service_us(self) -> int | None:
+        """From the actual send to the reply; None for an unpaced request, where it is the same as `latency_us`."""
+        return None if self.intended_s is None else round((self.ended_s - self.sent_s) * 1e6)
+
+
+class MessagingConnection(Transport):
+    """Adds to a transport: open requests, the inbox, and push handlers."""
+
+    __slots__ = (
+        "_calls_waiting",
+        "_handlers",
+        "_inbox",
+        "_inbox_serial",
+        "_lane",
+        "_last_id",
+        "_readers",
+        "inbox_dropped",
+        "is_user_stopping",
+        "on_done",
+        "pending",
+        "profile",
+    )
+
+    def __init__(
+        self, *args: Any, profile: MessagingProfile, on_done: Callable[[Call], None] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.profile = profile
+        self.on_done = on_done
+        """Told, in the dispatcher greenlet, of the outcome of each request that nobody waits for."""
+        self.pending = PendingTable(profile.correlation)
+        self._last_id = 0
+        self._handlers: dict[str, list[Callable[[Any], object]]] | None = None
+        self._lane: Lane | None = None
+        self._inbox: deque[Any] | None = None
+        self._inbox_serial = 0
+        self._readers: list[Waiter[None]] | None = None
+        self._calls_waiting: deque[Waiter[None]] | None = None
+        self.inbox_dropped = 0
+        self.is_user_stopping = False
+        """Requests that nobody waits for are then cancelled with the connection, not lost."""
+
+    # ── requests ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def start(self, call: Call, frame: bytes, payload_bytes: int) -> None:
+        """Send a request; from here on it is in flight and will have exactly one outcome. Never raises."""
+        self._facts.started(call.type, call.name, call.tags)
+        self.pending.add(call)
+        if call.deadline_s < self.armed_s:
+            self._shared.wheel.arm(self, call.deadline_s)
+        try:
+            self.send_frame(frame, payload_bytes)
+        except ConnectionLost:
+            if not call.has_ended:
+                self.pending.remove(call)
+                self._end(call, ConnectionLost("lost"))
+
+    def watch(self, call: Call) -> None:
+        """Nobody waits for ``call``: its outcome goes to ``on_done``, in the dispatcher greenlet."""
+        if call.has_ended:
+            if self.on_done is not None:
+                self._shared.dispatcher.report(self.on_done, call)
+        else:
+            call.on_done = self.on_done
+
+    def wait_for(self, call: Call) -> None:
+        """Block the calling greenlet until ``call`` has ended; killed meanwhile, the call is recorded as cancelled."""
+        if call.has_ended:
+            return
+        waiter: Waiter[None] = Waiter(self._shared.hub)
+        call.waiter = waiter
+        try:
+            waiter.get()
+        except BaseException:
+            # It may have ended while the kill was on its way: nobody has reported that, nobody will.
+            call.waiter = None
+            if not call.has_ended:
+                call.has_ended = True
+                self.pending.remove(call)
+            self._facts.cancelled(call.type, call.name, call.tags)
+            self._release_slot()
+            raise
+
+    def wait_for_slot(self, max_in_flight: int, deadline_s: float) -> None:
+        """Block until fewer than ``max_in_flight`` requests are open. Raises `RequestTimeout`, `ConnectionLost`."""
+        while len(self.pending) >= max_in_flight:
+            if self.state != "open":
+                raise ConnectionLost("lost")
+            if monotonic() >= deadline_s:
+                raise RequestTimeout()
+            if self._calls_waiting is None:
+                self._calls_waiting = deque()
+            waiter: Waiter[None] = Waiter(self._shared.hub)
+            self._calls_waiting.append(waiter)
+            alarm = Alarm(self._shared.wheel, deadline_s, lambda waiter=waiter: waiter.switch(None))
+            try:
+                waiter.get()
+            finally:
+                self._shared.wheel.disarm(alarm)
+                if self._calls_waiting and waiter in self._calls_waiting:
+                    self._calls_waiting.remove(waiter)
+
+    def _release_slot(self) -> None:
+        if self._calls_waiting:
+            self._shared.loop.run_callback(self._calls_waiting.popleft().switch, None)
+
+    def _end(self, call: Call, error: OperationError | None) -> None:
+        """The call's outcome; in the hub or in any greenlet."""
+        call.has_ended = True
+        call.error = error
+        if not call.ended_s:
+            call.ended_s = monotonic()
+        if call.waiter is not None:
+            self._shared.loop.run_callback(self._wake, call)
+        elif call.on_done is not None:
+            self._shared.dispatcher.report(call.on_done, call)
+        if self._calls_waiting:
+            self._release_slot()
+
+    @staticmethod
+    def _wake(call: Call) -> None:
+        waiter = call.waiter
+        if waiter is not None:
+            call.waiter = None
+            waiter.switch(None)
+
+    def _answer(self, call: Call, reply: Any, length: int, now_s: float, error: OperationError | None) -> None:
+        """The reply came; in the hub only, where the waiting greenlet is woken directly."""
+        call.reply = reply
+        call.length = length
+        call.ended_s = now_s
+        call.error = error
+        call.has_ended = True
+        if self._calls_waiting:
+            self._release_slot()
+        waiter = call.waiter
+        if waiter is not None:
+            call.waiter = None
+            waiter.switch(None)
+        elif call.on_done is not None:
+            self._shared.dispatcher.report(call.on_done, call)
+
+    def _astray(self, verdict: int, exchange: Exchange | None, type_: str, name: str) -> None:
+        """An arrival that answers no open request: counted beside the ledger, given to nobody."""
+        if exchange is not None:
+            type_, name = exchange.type, exchange.name
+        if verdict == LATE:
+            self._facts.late(type_, name)
+        elif verdict == DUPLICATE:
+            self._facts.duplicate(type_, name)
+        else:
+            self._facts.unmatched(type_, name)
+
+    # ── pushes ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on(self, event: str, handler: Callable[[Any], object]) -> None:
+        """Call ``handler(message)`` in the dispatcher greenlet for each push named ``event`` (``"*"``: each push)."""
+        if self._handlers is None:
+            self._handlers = {}
+            self._lane = Lane(limit=self.profile.max_inbox or 1000)
+        self._handlers.setdefault(event, []).append(handler)
+
+    def _pushed(self, event: str, message: Any, length: int, lag_us: int | None = None) -> None:
+        self._facts.push(event, length, lag_us)
+        handlers = self._handlers
+        if handlers is not None and self._lane is not None:
+            for handler in (*handlers.get(event, ()), *handlers.get(ANY, ())):
+                self._shared.dispatcher.post(self._lane, handler, message)
+        limit = self.profile.max_inbox
+        if not limit:
+            return
+        if self._inbox is None:
+            self._inbox = deque()
+        if len(self._inbox) >= limit:
+            if self.profile.inbox_policy == "close":
+                self._fail(1008, "lost")
+                return
+            self._inbox.popleft()
+            self.inbox_dropped += 1
+            self._facts.inbox_dropped()
+        self._inbox.append(message)
+        self._inbox_serial += 1
+        if self._readers:
+            readers, self._readers = self._readers, None
+            for reader in readers:
+                self._shared.loop.run_callback(reader.switch, None)
+
+    def receive(self, timeout_s: float, wanted: Callable[[Any], object] | None = None) -> Any:
+        """The oldest push not yet received (of those for which ``wanted(push)`` is true; the others stay).
+
+        Blocks the calling greenlet, in which ``wanted`` runs too. Raises `RequestTimeout`, `ConnectionLost`.
+        """
+        deadline_s = monotonic() + timeout_s
+        looked_at = -1
+        while True:
+            inbox = self._inbox
+            if inbox:
+                new = len(inbox) if looked_at < 0 else min(self._inbox_serial - looked_at, len(inbox))
+                looked_at = self._inbox_serial
+                for index in range(len(inbox) - new, len(inbox)):
+                    message = inbox[index]
+                    if wanted is None or wanted(message):
+                        del inbox[index]
+                        return message
+            if self.state not in ("open", "closing"):
+                raise ConnectionLost("lost")
+            if monotonic() >= deadline_s:
+                raise RequestTimeout()
+            waiter: Waiter[None] = Waiter(self._shared.hub)
+            if self._readers is None:
+                self._readers = []
+            self._readers.append(waiter)
+            alarm = Alarm(self._shared.wheel, deadline_s, lambda waiter=waiter: waiter.switch(None))
+            try:
+                waiter.get()
+            finally:
+                self._shared.wheel.disarm(alarm)
+                if self._readers and waiter in self._readers:
+                    self._readers.remove(waiter)
+
+    # ── ends and deadlines ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _gone(self, error_class: str, lingers: bool = False) -> None:
+        if self._sock is None:
+            return
+        super()._gone(error_class, lingers)
+        for exchange in self.pending.drain():
+            call = cast(Call, exchange)
+            if self.is_user_stopping and call.waiter is None:
+                call.has_ended = True
+                self._facts.cancelled(call.type, call.name, call.tags)
+            else:
+                self._end(call, ConnectionLost("lost"))
+        for waiters in (self._readers, self._calls_waiting):
+            for waiter in waiters or ():
+                self._shared.loop.run_callback(waiter.switch, None)
+        self._readers = self._calls_waiting = None
+
+    def _has_open_work(self) -> bool:
+        return len(self.pending) > 0
+
+    def _next_deadline(self) -> float:
+        due_s = self.pending.next_deadline_s()
+        if due_s is None:
+            due_s = math.inf
+        heartbeat_s = self.profile.heartbeat_s
+        if heartbeat_s != math.inf and self.state == "open":
+            due_s = min(due_s, self.last_sent_s + heartbeat_s)
+        return due_s
+
+    def _on_due(self, now_s: float) -> None:
+        for exchange in self.pending.expire(now_s):
+            call = cast(Call, exchange)
+            call.ended_s = now_s
+            self._end(call, RequestTimeout())
+        if self.pending.order_lost and self.state == "open":
+            self._start_afresh()
+            return
+        heartbeat_s = self.profile.heartbeat_s
+        if self.state == "open" and now_s >= self.last_sent_s + heartbeat_s:
+            self.send_heartbeat()
+
+    def _start_afresh(self) -> None:
+        """Replies carry no id and one never came: which is whose cannot be told any more, so the connection is renewed."""
+        self.is_close_ours = True
+        self.error_class = "closed_1000"
+        self._fail(1000, "closed_1000")
+
+    def send_heartbeat(self) -> None:
+        """What the application wants to hear of a silent client; the protocol's own."""
+
+
+class MessagingProfile:
+    """What all connections of a user class have in common; one object for all of them."""
+
+    __slots__ = (
+        "correlation",
+        "decode",
+        "encode",
+        "heartbeat_message",
+        "heartbeat_s",
+        "heartbeat_timeout_s",
+        "inbox_policy",
+        "is_binary",
+        "max_inbox",
+        "push_name",
+    )
+
+    def __init__(
+        self,
+        *,
+        correlation: Correlation,
+        encode: Callable[[Any], str | bytes],
+        decode: Callable[[str | bytes], Any],
+        push_name: Callable[[Any], str],
+        is_binary: bool = False,
+        max_inbox: int = 1000,
+        inbox_policy: str = "drop_oldest",
+        heartbeat_s: float = math.inf,
+        heartbeat_timeout_s: float = 10.0,
+        heartbeat_message: Any = None,
+    ) -> None:
+        self.correlation = correlation
+        self.encode = encode
+        self.decode = decode
+        self.push_name = push_name
+        self.is_binary = is_binary
+        """Whether the bytes that ``encode`` gives go out as binary messages; False: they are UTF-8 text."""
+        self.max_inbox = max_inbox
+        """Pushes kept for `receive`; 0: none are kept."""
+        self.inbox_policy = inbox_policy
+        """When the inbox is full: ``drop_oldest`` (and count it) or ``close`` the connection."""
+        self.heartbeat_s = heartbeat_s
+        """Seconds of our own silence after which `send_heartbeat` is called; infinite: never."""
+        self.heartbeat_timeout_s = heartbeat_timeout_s
+        self.heartbeat_message = heartbeat_message

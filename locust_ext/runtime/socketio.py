@@ -1,0 +1,273 @@
+"""`SocketIOConnection`: Socket.IO 5 over Engine.IO 4 over a WebSocket; one connection, one namespace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any, cast
+
+from gevent.hub import Waiter
+
+from locust_ext.core.protocols import socketio as sio
+from locust_ext.core.protocols.correlation import ERROR, PUSH, REPLY
+from locust_ext.errors import ConnectFailed, ConnectionLost, ErrorReply
+from locust_ext.runtime.deadline import Alarm
+from locust_ext.runtime.messaging import Call, MessagingConnection
+from locust_ext.runtime.websocket import error_text
+
+
+class SocketIOConnection(MessagingConnection):
+    """A call is answered by its ack (key: the ack id) or, where the correlation says so, by a confirming event.
+
+    An arriving event is handed on as ``(event, args)``.
+    """
+
+    __slots__ = (
+        "_auth",
+        "_connect_waiter",
+        "_packets",
+        "_ping_limit_s",
+        "_ping_patience_s",
+        "_refusal",
+        "namespace",
+        "sid",
+    )
+
+    def __init__(self, *args: Any, namespace: str = "/", auth: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.namespace = namespace
+        self._auth = auth
+        self._packets: sio.SocketIOCodec | None = None
+        self._connect_waiter: Waiter[None] | None = None
+        self._refusal: str | None = None
+        self._ping_limit_s = math.inf
+        self._ping_patience_s = math.inf
+        self.sid: str | None = None
+        """The session id of the namespace; None until it is confirmed."""
+
+    # ── opening ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connect(self, deadline_s: float) -> tuple[str, ...]:
+        """As `Transport.connect`, and wait until the namespace is confirmed. Raises `ConnectFailed`."""
+        self._packets = sio.SocketIOCodec(namespace=self.namespace, auth=self._auth)
+        # Until the namespace stands, whatever ends the connection is a failed connect, and no drop.
+        on_gone, self.on_gone = self.on_gone, _nobody
+        try:
+            cookies = super().connect(deadline_s)
+            self._wait_for_namespace(deadline_s)
+        except BaseException:
+            self.is_close_ours = True
+            self._gone(self.error_class or "lost")
+            raise
+        finally:
+            self.on_gone = on_gone
+        self.connected_s = monotonic()
+        return cookies
+
+    def _wait_for_namespace(self, deadline_s: float) -> None:
+        waiter: Waiter[None] = Waiter(self._shared.hub)
+        self._connect_waiter = waiter
+        alarm = Alarm(self._shared.wheel, deadline_s, self._wake_connect)
+        try:
+            while self.sid is None and self._refusal is None and self.state == "open":
+                if monotonic() >= deadline_s:
+                    self._refusal = "connect_timeout"
+                    break
+                waiter.get()
+                self._connect_waiter = waiter = Waiter(self._shared.hub)
+        finally:
+            self._connect_waiter = None
+            self._shared.wheel.disarm(alarm)
+        if self.sid is None or self.state != "open":
+            refusal = self._refusal or self.error_class or "bad_handshake"
+            self._gone(refusal)
+            self.error_class = refusal
+            raise ConnectFailed(refusal)
+
+    def _woken(self) -> None:
+        if self._connect_waiter is not None:
+            self._shared.loop.run_callback(self._wake_connect)
+
+    def _wake_connect(self) -> None:
+        waiter, self._connect_waiter = self._connect_waiter, None
+        if waiter is not None:
+            waiter.switch(None)
+
+    # ── talking ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(
+        self,
+        event: str,
+        args: Sequence[Any],
+        name: str,
+        timeout_s: float,
+        tags: tuple[str, ...] = (),
+        intended_s: float | None = None,
+        deadline_s: float | None = None,
+    ) -> Call:
+        """Emit ``event`` and give its `Call`, which has ended already if the connection is lost. Does not block."""
+        now_s = monotonic()
+        _, key = self.profile.correlation.outgoing((event, args), self.next_id)
+        ack_id = None
+        if key is None:
+            ack_id = self.next_id()
+            key = ("ack", ack_id)
+        frame, size = self._frames(event, args, ack_id)
+        call = Call(key, "SIO", name, now_s, now_s + timeout_s if deadline_s is None else deadline_s, tags)
+        call.intended_s = intended_s
+        self.start(call, frame, size)
+        return call
+
+    def emit(self, event: str, args: Sequence[Any]) -> int:
+        """Emit without expecting an answer; gives the payload's bytes. Raises `ConnectionLost`. Does not block."""
+        frame, size = self._frames(event, args, None)
+        self.send_frame(frame, size)
+        return size
+
+    def _frames(self, event: str, args: Sequence[Any], ack_id: int | None) -> tuple[bytes, int]:
+        packets, codec = self._packets, self._codec
+        if packets is None or codec is None:
+            return b"", 0
+        parts = packets.encode_event(event, args, ack_id)
+        if len(parts) == 1:
+            text = cast(str, parts[0]).encode()
+            return codec.encode_text(text), len(text)
+        frames: list[bytes] = []
+        size = 0
+        for part in parts:  # one write: nothing may come between a packet and its attachments
+            if isinstance(part, str):
+                text = part.encode()
+                frames.append(codec.encode_text(text))
+                size += len(text)
+            else:
+                frames.append(codec.encode_binary(part))
+                size += len(part)
+        return b"".join(frames), size
+
+    # ── arrivals ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_text(self, text: str, now_s: float) -> None:
+        packets = self._packets
+        if packets is None:
+            return
+        for event in packets.receive_text(text):
+            kind = event[0]
+            if kind == sio.EVENT or kind == sio.ACK:
+                self._arrived(event, len(text) if text.isascii() else len(text.encode()), now_s)
+            else:
+                self._on_packet(event, now_s)
+
+    def _on_binary(self, data: bytes, now_s: float) -> None:
+        packets = self._packets
+        if packets is None:
+            return
+        for event in packets.receive_binary(data):
+            kind = event[0]
+            if kind == sio.EVENT or kind == sio.ACK:
+                self._arrived(event, len(data), now_s)
+            else:
+                self._on_packet(event, now_s)
+
+    def _arrived(self, event: tuple[Any, ...], length: int, now_s: float) -> None:
+        """An application message: an event or an ack."""
+        self._count_received(length)
+        if event[0] == sio.ACK:
+            _, _, ack_id, args = event
+            verdict, exchange = self.pending.match_key(("ack", ack_id), now_s)
+            if verdict == REPLY:
+                self._answer(cast(Call, exchange), args, length, now_s, None)
+            else:
+                self._astray(verdict, exchange, "SIO", "ack")
+            return
+        _, namespace, name, args, ack_id = event
+        if namespace != self.namespace_path:
+            return
+        if ack_id is not None and self.state == "open" and self._packets is not None:
+            self._acknowledge(ack_id)
+        verdict, exchange = self.pending.match((name, args), now_s)
+        if verdict == REPLY:
+            self._answer(cast(Call, exchange), args, length, now_s, None)
+        elif verdict == PUSH:
+            self._pushed(name, (name, args), length)
+        elif verdict == ERROR:
+            self._answer(
+                cast(Call, exchange), args, length, now_s, ErrorReply(error_text(args[0] if args else None), args)
+            )
+        else:
+            self._astray(verdict, exchange, "SIO", name)
+
+    @property
+    def namespace_path(self) -> str:
+        return self.namespace.partition("?")[0]
+
+    def _acknowledge(self, ack_id: int) -> None:
+        """The server asked for an ack of its event: a Socket.IO client answers at once, and so counts a message."""
+        assert self._packets is not None
+        text = cast(str, self._packets.encode_ack(ack_id, [])[0]).encode()
+        try:
+            self.send_frame(self._codec.encode_text(text), len(text))
+        except ConnectionLost:
+            return
+
+    def _on_packet(self, event: tuple[Any, ...], now_s: float) -> None:
+        kind = event[0]
+        packets = self._packets
+        assert packets is not None
+        if kind == sio.PING:
+            self._ping_limit_s = self._ping_limit_s if self._ping_limit_s == math.inf else now_s + self._ping_patience_s
+            self._put_pong(self._codec.encode_text(packets.encode_pong(event[1])))
+        elif kind == sio.OPEN:
+            info = event[1]
+            self._ping_patience_s = info.ping_interval_s + info.ping_timeout_s
+            self._ping_limit_s = now_s + self._ping_patience_s
+            self._put(self._codec.encode_text(packets.encode_connect()), 0, 0)
+            self.rearm()
+        elif kind == sio.CONNECTED:
+            if event[1] == self.namespace_path:
+                self.sid = event[2]
+                self._woken()
+        elif kind == sio.CONNECT_ERROR:
+            self._refusal = "bad_handshake"
+            self._woken()
+        elif kind == sio.DISCONNECT or kind == sio.CLOSE:
+            self._server_left()
+        elif kind == sio.FAIL:
+            self._fail(1002, event[1])
+
+    def _server_left(self) -> None:
+        """The server disconnected the namespace: for the user the connection is gone, as if closed with 1000."""
+        if self.state == "open":
+            self.error_class = "closed_1000"
+            self.become("closing")
+            self._put(self._codec.encode_close(1000), 0, 0)
+            self._gone("closed_1000", lingers=True)
+
+    # ── the end, and silence ───────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_close(self, code: int = 1000, reason: str = "") -> None:
+        if self.state == "open" and self._packets is not None and self.sid is not None:
+            self._put(self._codec.encode_text(self._packets.encode_disconnect()), 0, 0)
+        super().begin_close(code, reason)
+
+    def _gone(self, error_class: str, lingers: bool = False) -> None:
+        super()._gone(error_class, lingers)
+        self._packets = None
+        self._woken()
+
+    def _next_deadline(self) -> float:
+        return min(super()._next_deadline(), self._ping_limit_s)
+
+    def _on_due(self, now_s: float) -> None:
+        super()._on_due(now_s)
+        if self.state == "open" and now_s >= self._ping_limit_s:
+            if now_s < self.last_received_s + self._ping_patience_s:
+                self._ping_limit_s = self.last_received_s + self._ping_patience_s
+            else:
+                self._fail(1011, "ping_timeout")
+
+
+def _nobody(connection: Any, error_class: str, is_orderly: bool) -> None:
+    """Told of an end that is told otherwise."""
+
+

@@ -1,0 +1,552 @@
+"""`Transport`: one open WebSocket, read in a hub callback and written without blocking; no greenlet of its own.
+
+Subclasses say what a message means (`_on_text`, `_on_binary`), what an end means (`_on_gone`) and which deadlines they
+have (`_next_deadline`). Every method may be called from any greenlet of the process; none of them switches, except
+`connect`, `drain` and `close`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Protocol
+
+from gevent.hub import Waiter
+
+from locust_ext.core.protocols.websocket import BINARY, CLOSE, FAIL, PING, PONG, TEXT, WebSocketCodec
+from locust_ext.errors import ConnectFailed, ConnectionLost
+from locust_ext.runtime.address import Endpoint
+from locust_ext.runtime.deadline import Alarm
+from locust_ext.runtime.handshake import HandshakeOptions, error_class_of, open_websocket
+from locust_ext.runtime.lingering import Lingering
+from locust_ext.runtime.process import ProcessShared
+
+logger = logging.getLogger("locust_ext")
+
+READ_BYTES = 8192
+MAX_QUEUED_BYTES = 16 * 2**20
+CLOSE_TIMEOUT_S = 0.8
+TICK_MIN_S = 0.02
+ORDERLY = ("closed_1000", "closed_1001", "closed_1005")
+
+
+class TransportSettings:
+    """Limits and keep-alive of a user class's connections; one object for all of them."""
+
+    __slots__ = ("max_message_bytes", "ping_interval_s", "ping_timeout_s")
+
+    def __init__(
+        self, *, max_message_bytes: int = 16 * 2**20, ping_interval_s: float = 20.0, ping_timeout_s: float = 20.0
+    ) -> None:
+        self.max_message_bytes = max_message_bytes
+        self.ping_interval_s = ping_interval_s
+        """Seconds between keep-alive pings; 0: none are sent."""
+        self.ping_timeout_s = ping_timeout_s
+
+
+class Traffic(Protocol):
+    """The process's counters of messages and payload bytes; the recorder owns them."""
+
+    messages_sent: int
+    messages_received: int
+    bytes_sent: int
+    bytes_received: int
+
+
+class Facts(Protocol):
+    """What a connection tells the recorder (`core.accounting.recorder`): the facts that Locust has no event for."""
+
+    @property
+    def traffic(self) -> Traffic: ...
+
+    def connection_state(self, old: str | None, new: str | None) -> None: ...
+
+    def started(self, type: str, name: str, tags: tuple[str, ...] = ()) -> None: ...
+
+    def cancelled(self, type: str, name: str, tags: tuple[str, ...] = ()) -> None: ...
+
+    def late(self, type: str, name: str) -> None: ...
+
+    def duplicate(self, type: str, name: str) -> None: ...
+
+    def unmatched(self, type: str, name: str) -> None: ...
+
+    def push(self, event: str, length: int, lag_us: int | None = None) -> None: ...
+
+    def inbox_dropped(self) -> None: ...
+
+
+class Transport:
+    """Its part of a connection's states: ``connecting``, ``open``, ``closing``, ``closed``."""
+
+    __slots__ = (
+        "_close_waiter",
+        "_codec",
+        "_facts",
+        "_fd_watcher",
+        "_ping_sent_s",
+        "_queue",
+        "_queued_bytes",
+        "_queued_pong",
+        "_shared",
+        "_sock",
+        "_tls",
+        "_traffic",
+        "_write_watcher",
+        "armed_s",
+        "armed_slot",
+        "bytes_received",
+        "bytes_sent",
+        "close_code",
+        "close_reason",
+        "connected_s",
+        "error_class",
+        "is_close_ours",
+        "last_received_s",
+        "last_sent_s",
+        "lost_s",
+        "messages_received",
+        "messages_sent",
+        "on_gone",
+        "options",
+        "ping_due_s",
+        "settings",
+        "state",
+        "subprotocol",
+        "target",
+    )
+
+    def __init__(
+        self,
+        target: Endpoint,
+        *,
+        shared: ProcessShared,
+        facts: Facts,
+        options: HandshakeOptions,
+        settings: TransportSettings,
+        on_gone: Callable[[Any, str, bool], None],
+        state: str | None = None,
+    ) -> None:
+        self.target = target
+        self.options = options
+        self.settings = settings
+        self.on_gone = on_gone
+        """``on_gone(transport, error_class, is_orderly)`` is called once, in the hub or in the closing greenlet."""
+        self._shared = shared
+        self._facts = facts
+        self._traffic = facts.traffic
+        self._sock: socket.socket | None = None
+        self._tls: Any = None
+        self._codec: Any = None
+        self._fd_watcher: Any = None
+        self._write_watcher: Any = None
+        self._queue: deque[tuple[bytes, int, int]] | None = None
+        self._queued_bytes = 0
+        self._queued_pong: bytes | None = None
+        self._close_waiter: Waiter[None] | None = None
+        self._ping_sent_s = 0.0
+        self.armed_s = math.inf
+        self.armed_slot = -1
+        self.ping_due_s = math.inf
+        self.state = state
+        """The state of the user's connection, whose earlier transport this one succeeds."""
+        self.error_class: str | None = None
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.is_close_ours = False
+        self.connected_s: float | None = None
+        """Monotonic seconds at which the connection was open; None: never yet."""
+        self.lost_s: float | None = None
+        self.last_sent_s = 0.0
+        self.last_received_s = 0.0
+        self.messages_sent = 0
+        self.messages_received = 0
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self.subprotocol: str | None = None
+
+    # ── state ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == "open"
+
+    @property
+    def lifetime_s(self) -> float | None:
+        """Seconds from open to lost, or to now; None: it was never open."""
+        if self.connected_s is None:
+            return None
+        return (self.lost_s if self.lost_s is not None else monotonic()) - self.connected_s
+
+    def become(self, state: str | None) -> None:
+        """A step in the life of the user's connection; None: it exists no more."""
+        self._facts.connection_state(self.state, state)
+        self.state = state
+
+    # ── opening ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connect(self, deadline_s: float) -> tuple[str, ...]:
+        """Open the connection by monotonic ``deadline_s``; blocks the calling greenlet. Gives the ``Set-Cookie`` values.
+
+        Raises `ConnectFailed`. A killed greenlet leaves no descriptor behind.
+        """
+        self.become("connecting")
+        try:
+            opened = open_websocket(self.target, self.options, deadline_s, self._shared)
+        except ConnectFailed as error:
+            self.error_class = error.error_class
+            self.become("closed")
+            raise
+        except BaseException:
+            self.become("closed")
+            raise
+        self._sock = opened.sock
+        self._tls = opened.tls
+        self.subprotocol = opened.subprotocol
+        self._codec = WebSocketCodec(
+            random=self._shared.random, max_message_bytes=self.settings.max_message_bytes, deflate=opened.deflate
+        )
+        now_s = monotonic()
+        self.connected_s = self.last_sent_s = self.last_received_s = now_s
+        if self.settings.ping_interval_s:
+            # The first ping comes at a random part of the interval: connections opened together do not ping together.
+            self.ping_due_s = now_s + self.settings.ping_interval_s * (0.5 + 0.5 * self._shared.random.random())
+        self.become("open")
+        self._fd_watcher = self._shared.loop.io(self._sock.fileno(), 1)
+        if opened.early_bytes:  # in the hub, as all that comes later
+            self._shared.loop.run_callback(self._on_early_bytes, opened.early_bytes)
+        else:
+            self._fd_watcher.start(self._on_readable)
+        self.rearm()
+        return opened.set_cookies
+
+    def _on_early_bytes(self, data: bytes) -> None:
+        if self._sock is not None:
+            self._on_bytes(data)
+            if self._fd_watcher is not None:
+                self._fd_watcher.start(self._on_readable)
+
+    # ── reading: in the hub, never blocks, never raises ────────────────────────────────────────────────────────────
+
+    def _on_readable(self) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        try:
+            data = sock.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._gone(error_class_of(error))
+            return
+        if not data:
+            self._gone("closed_1006")
+            return
+        tls = self._tls
+        if tls is not None:
+            try:
+                data = tls.decrypt(data)
+            except ssl.SSLError:
+                self._gone("tls")
+                return
+            if pending := tls.outgoing():
+                self._put_raw(pending, 0, 0)
+            if not data:
+                if tls.is_closed_by_peer:
+                    self._gone("closed_1006")
+                return
+        self._on_bytes(data)
+
+    def _on_bytes(self, data: bytes) -> None:
+        now_s = monotonic()
+        self.last_received_s = now_s
+        try:
+            for kind, payload in self._codec.receive_data(data):
+                if kind == TEXT:
+                    self._on_text(payload, now_s)
+                elif kind == BINARY:
+                    self._on_binary(payload, now_s)
+                else:
+                    self._on_control(kind, payload)
+                if self._sock is None:
+                    return  # a woken user has closed the connection
+        except Exception as error:
+            logger.exception("internal error while reading from %s", self.target.label)
+            self._fail(1011, "protocol")
+            self._shared.dispatcher.on_error(error)
+
+    def _on_control(self, kind: int, payload: Any) -> None:
+        if kind == PING:
+            self._put_pong(self._codec.encode_pong(payload))
+        elif kind == PONG:
+            self._on_pong(payload)
+        elif kind == CLOSE:
+            self.close_code, self.close_reason = payload
+            if self.state == "open":
+                code = self.close_code
+                self.become("closing")
+                self._put(self._codec.encode_close(None if code == 1005 else code), 0, 0)
+                self.error_class = f"closed_{code}"
+                self._after_close_frames()
+            else:
+                self._after_close_frames()
+        elif kind == FAIL:
+            self._fail(*payload)
+
+    def _on_text(self, text: str, now_s: float) -> None:
+        """A whole text message; the subclass counts it, if it is one of the application."""
+
+    def _on_binary(self, data: bytes, now_s: float) -> None:
+        """A whole binary message; the subclass counts it, if it is one of the application."""
+
+    def _count_received(self, payload_bytes: int) -> None:
+        self.messages_received += 1
+        self.bytes_received += payload_bytes
+        traffic = self._traffic
+        traffic.messages_received += 1
+        traffic.bytes_received += payload_bytes
+
+    def _on_pong(self, payload: bytes) -> None:
+        """A pong came; it counts as a sign of life, as every byte does."""
+
+    # ── writing: whole frames, owned by the queue ──────────────────────────────────────────────────────────────────
+
+    def send_frame(self, frame: bytes, payload_bytes: int) -> None:
+        """Send one message, whose frame(s) are ``frame``. Does not block; what the kernel does not take is queued.
+
+        Raises `ConnectionLost` if the connection is not open, or if over 16 MiB are waiting to be taken.
+        """
+        if self.state != "open":
+            raise ConnectionLost(self.error_class or "lost")
+        if self._queued_bytes > MAX_QUEUED_BYTES:
+            self._fail(1011, "lost")
+            raise ConnectionLost("lost", "the peer does not read")
+        self.last_sent_s = monotonic()
+        self._put(frame, 1, payload_bytes)
+
+    def _put(self, frame: bytes, messages: int, payload_bytes: int) -> None:
+        if self._tls is not None:
+            try:
+                frame = self._tls.encrypt(frame)
+            except ssl.SSLError:
+                self._gone_soon("tls")
+                return
+        self._put_raw(frame, messages, payload_bytes)
+
+    def _put_raw(self, frame: bytes, messages: int, payload_bytes: int) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        if self._queue:
+            self._queue.append((frame, messages, payload_bytes))
+            self._queued_bytes += len(frame)
+            return
+        try:
+            sent = sock.send(frame)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._gone_soon(error_class_of(error))
+            return
+        if sent == len(frame):
+            if messages:
+                self._count_sent(messages, payload_bytes)
+            return
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append((frame[sent:], messages, payload_bytes))
+        self._queued_bytes += len(frame) - sent
+        if self._write_watcher is None:
+            self._write_watcher = self._shared.loop.io(sock.fileno(), 2)
+        self._write_watcher.start(self._on_writable)
+
+    def _put_pong(self, frame: bytes) -> None:
+        """Only the newest pong waits (RFC 6455, section 5.5.3 allows it): a flood of pings queues one frame."""
+        if self._queue:
+            self._queued_pong = frame
+        else:
+            self._put(frame, 0, 0)
+
+    def _count_sent(self, messages: int, payload_bytes: int) -> None:
+        self.messages_sent += messages
+        self.bytes_sent += payload_bytes
+        traffic = self._traffic
+        traffic.messages_sent += messages
+        traffic.bytes_sent += payload_bytes
+
+    def _on_writable(self) -> None:
+        sock, queue = self._sock, self._queue
+        if sock is None or queue is None:
+            return
+        try:
+            while queue:
+                frame, messages, payload_bytes = queue[0]
+                try:
+                    sent = sock.send(frame)
+                except (BlockingIOError, InterruptedError):
+                    return
+                self._queued_bytes -= sent
+                if sent < len(frame):
+                    queue[0] = (frame[sent:], messages, payload_bytes)
+                    return
+                queue.popleft()
+                if messages:
+                    self._count_sent(messages, payload_bytes)
+        except OSError as error:
+            self._gone(error_class_of(error))
+            return
+        self._write_watcher.stop()
+        if self._queued_pong is not None:
+            pong, self._queued_pong = self._queued_pong, None
+            self._put(pong, 0, 0)
+
+    # ── ending ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def close(self, code: int = 1000, reason: str = "", timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Close in order: what is queued, then the close frame, then wait for the peer's, at most ``timeout_s``.
+
+        Blocks the calling greenlet. Idempotent. However it ends, the descriptor and the watchers are gone after it.
+        """
+        try:
+            self.begin_close(code, reason)
+            if self._sock is not None and timeout_s > 0:
+                self._wait_until_gone(monotonic() + timeout_s)
+        finally:
+            self._gone(self.error_class or "lost")
+
+    def begin_close(self, code: int = 1000, reason: str = "") -> None:
+        """Send the close frame, behind all that is queued; does not block. `close` waits for the rest."""
+        if self.state == "open":
+            self.become("closing")
+            self.is_close_ours = True
+            self.error_class = f"closed_{code}"
+            self._put(self._codec.encode_close(code, reason), 0, 0)
+
+    def _wait_until_gone(self, until_s: float) -> None:
+        waiter: Waiter[None] = Waiter()
+        self._close_waiter = waiter
+        alarm = Alarm(self._shared.wheel, until_s, lambda: waiter.switch(None))
+        try:
+            waiter.get()
+        finally:
+            self._close_waiter = None
+            self._shared.wheel.disarm(alarm)
+
+    def _after_close_frames(self) -> None:
+        """Both close frames are out and in: RFC 6455 lets the server close TCP first; we wait for it for a moment."""
+        if self.is_close_ours:
+            self._gone(self.error_class or "closed_1000")
+        elif not self._queue:
+            self._gone(self.error_class or "closed_1000")
+        else:
+            self._shared.wheel.arm(self, monotonic() + CLOSE_TIMEOUT_S)
+
+    def _fail(self, close_code: int, error_class: str) -> None:
+        """The peer broke a rule (or a limit): say so with ``close_code``, and end.
+
+        The descriptor lives on for a moment, unread bytes thrown away: closed at once, the kernel would send a reset,
+        which can overtake the close frame.
+        """
+        if self.state == "open" and self._sock is not None:
+            self.become("closing")
+            self._put(self._codec.encode_close(close_code), 0, 0)
+            self._gone(error_class, lingers=True)
+        else:
+            self._gone(error_class)
+
+    def abort(self, error_class: str = "lost") -> None:
+        """End at once, without a close frame. Idempotent."""
+        self._gone(error_class)
+
+    def _gone_soon(self, error_class: str) -> None:
+        """As `_gone`, for callers inside a send: the end must not run before they have registered what they sent."""
+        self._shared.loop.run_callback(self._gone, error_class)
+
+    def _gone(self, error_class: str, lingers: bool = False) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        self._sock = None
+        for watcher in (self._fd_watcher, self._write_watcher):
+            if watcher is not None:  # before the descriptor: its number may be somebody else's at once
+                watcher.stop()
+                watcher.close()
+        self._fd_watcher = self._write_watcher = None
+        self._shared.wheel.disarm(self)
+        if self._tls is not None and self.state == "closing":
+            try:
+                sock.send(self._tls.close_notify())
+            except OSError:
+                pass  # the peer has gone first: there is nobody left to tell
+        if lingers:
+            Lingering(sock, self._shared, b"".join(frame for frame, _, _ in self._queue or ()))
+        else:
+            sock.close()
+        self.lost_s = monotonic()
+        is_orderly = self.is_close_ours or (self.error_class in ORDERLY and not self._has_open_work())
+        if self.error_class is None or not self.error_class.startswith("closed_"):
+            self.error_class = error_class
+        self.become("closed")
+        self._queue = None
+        self._codec = None
+        self._tls = None
+        if self._close_waiter is not None:
+            self._shared.loop.run_callback(self._close_waiter.switch, None)
+            self._close_waiter = None
+        self.on_gone(self, self.error_class, is_orderly)
+
+    # ── deadlines ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def rearm(self) -> None:
+        """Ask to be woken at the earliest deadline."""
+        self._shared.wheel.arm(self, min(self.ping_due_s, self._next_deadline()))
+
+    def _has_open_work(self) -> bool:
+        """Whether somebody still waits for the peer: an orderly close is then a loss all the same."""
+        return False
+
+    def _next_deadline(self) -> float:
+        """The subclass's earliest deadline in monotonic seconds; ``math.inf``: none."""
+        return math.inf
+
+    def _on_due(self, now_s: float) -> None:
+        """The subclass's deadlines: look which are past."""
+
+    def on_deadline(self, now_s: float) -> float:
+        """Called by the wheel, in the hub."""
+        if self.state == "closing" and self._sock is not None and self._close_waiter is None:
+            self._gone(self.error_class or "lost")
+            return math.inf
+        self._on_due(now_s)
+        if self._sock is None:
+            return math.inf
+        if now_s >= self.ping_due_s and self.state == "open":
+            self._keep_alive(now_s)
+            if self._sock is None:
+                return math.inf
+        return min(self.ping_due_s, self._next_deadline())
+
+    def _keep_alive(self, now_s: float) -> None:
+        """Ping each interval; a peer that has sent nothing at all since the ping, for the timeout, is gone."""
+        if self._ping_sent_s:
+            if self.last_received_s < self._ping_sent_s:
+                self._fail(1011, "ping_timeout")
+                return
+            self.ping_due_s = self._ping_sent_s + max(self.settings.ping_interval_s, TICK_MIN_S)
+            self._ping_sent_s = 0.0
+            if self.ping_due_s > now_s:
+                return
+        self.send_ping()
+        self._ping_sent_s = now_s
+        self.ping_due_s = now_s + self.settings.ping_timeout_s
+
+    def send_ping(self, payload: bytes = b"") -> None:
+        """A WebSocket ping now; raises `ConnectionLost` if the connection is not open."""
+        if self.state != "open":
+            raise ConnectionLost(self.error_class or "lost")
+        self._put(self._codec.encode_ping(payload), 0, 0)

@@ -1,0 +1,94 @@
+"""`WebSocketConnection`: application messages over a plain WebSocket."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any, cast
+
+from locust_ext.core.protocols.correlation import ERROR, PUSH, REPLY
+from locust_ext.errors import ErrorReply
+from locust_ext.runtime.messaging import Call, MessagingConnection
+
+
+class WebSocketConnection(MessagingConnection):
+    """JSON by default; any encoding by ``encode`` and ``decode`` (``str`` goes out as text, ``bytes`` of JSON too)."""
+
+    __slots__ = ()
+
+    def begin(
+        self,
+        message: Any,
+        name: str,
+        timeout_s: float,
+        tags: tuple[str, ...] = (),
+        intended_s: float | None = None,
+        deadline_s: float | None = None,
+    ) -> Call:
+        """Send a request and give its `Call`, which has ended already if the connection is lost. Does not block.
+
+        Raises `ConfigError` if the correlation cannot tell what would answer ``message``, and what ``encode`` raises.
+        """
+        now_s = monotonic()
+        message, key = self.profile.correlation.outgoing(message, self.next_id)
+        frame, size = self.frame_of(message)
+        call = Call(key, "WS", name, now_s, now_s + timeout_s if deadline_s is None else deadline_s, tags)
+        call.intended_s = intended_s
+        self.start(call, frame, size)
+        return call
+
+    def send_one_way(self, message: Any) -> int:
+        """Send without expecting a reply; gives the payload's bytes. Raises `ConnectionLost`. Does not block."""
+        frame, size = self.frame_of(message)
+        self.send_frame(frame, size)
+        return size
+
+    def frame_of(self, message: Any) -> tuple[bytes, int]:
+        """The frame that carries ``message``, and its payload's bytes before compression."""
+        codec = self._codec
+        encoded = message if isinstance(message, str | bytes) else self.profile.encode(message)
+        if codec is None:
+            return b"", 0
+        if isinstance(encoded, str):
+            encoded = encoded.encode()
+        elif self.profile.is_binary or isinstance(message, bytes):
+            return codec.encode_binary(encoded), len(encoded)
+        return codec.encode_text(encoded), len(encoded)
+
+    def _on_text(self, text: str, now_s: float) -> None:
+        self._arrived(text, len(text) if text.isascii() else len(text.encode()), now_s)
+
+    def _on_binary(self, data: bytes, now_s: float) -> None:
+        self._arrived(data, len(data), now_s)
+
+    def _arrived(self, payload: str | bytes, length: int, now_s: float) -> None:
+        self.messages_received += 1
+        self.bytes_received += length
+        traffic = self._traffic
+        traffic.messages_received += 1
+        traffic.bytes_received += length
+        try:
+            message = self.profile.decode(payload)
+        except Exception:  # noqa: BLE001 – a user's decoder may raise anything; what it cannot read is handed on as it came
+            message = payload
+        verdict, exchange = self.pending.match(message, now_s)
+        if verdict == REPLY:
+            self._answer(cast(Call, exchange), message, length, now_s, None)
+        elif verdict == PUSH:
+            self._pushed(self.profile.push_name(message), message, length)
+        elif verdict == ERROR:
+            self._answer(cast(Call, exchange), message, length, now_s, ErrorReply(error_text(message), message))
+        else:
+            self._astray(verdict, exchange, "WS", self.profile.push_name(message))
+
+    def send_heartbeat(self) -> None:
+        message = self.profile.heartbeat_message
+        call = self.begin(message, self.profile.push_name(message), self.profile.heartbeat_timeout_s)
+        self.watch(call)
+
+
+def error_text(message: Any) -> str:
+    """A bounded word for a server's error message: its code, if it has one that looks like a constant."""
+    code = message.get("code") if isinstance(message, dict) else None
+    if isinstance(code, str) and code.isascii() and code.replace("_", "").isalnum() and len(code) <= 60:
+        return code
+    return "the server answered with an error"

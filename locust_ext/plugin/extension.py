@@ -22,6 +22,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import gevent
+
 from locust_ext.errors import ConfigError, LocustExtError
 from locust_ext.model import Snapshot
 from locust_ext.outputs import REPORTS
@@ -29,7 +31,15 @@ from locust_ext.outputs.console import console
 from locust_ext.plugin.distributed import MasterSide, WorkerSide
 from locust_ext.plugin.embedded import EMBEDDED, EmbeddedServer, embedded_classes, machine_id
 from locust_ext.plugin.intake import drop_intake, intake_of
-from locust_ext.plugin.options import add_arguments, check_report_dir
+from locust_ext.plugin.interrupt import end_in_order_on_signals
+from locust_ext.plugin.options import (
+    add_arguments,
+    base_address,
+    check_report_dir,
+    local_addresses,
+    seconds,
+    whole_number,
+)
 from locust_ext.plugin.reports import write_reports
 from locust_ext.plugin.target import wait_for_target
 from locust_ext.runtime.process import shared
@@ -39,6 +49,7 @@ logger = logging.getLogger("locust_ext")
 
 _extensions: weakref.WeakKeyDictionary[Environment, Extension] = weakref.WeakKeyDictionary()
 _is_installed = False
+DISMISS_S = 5.0
 
 
 def install() -> None:
@@ -56,12 +67,30 @@ def install() -> None:
 
 
 def _on_init(environment: Environment, **_: Any) -> None:
+    """In each process, in its main greenlet, before any user exists."""
+    end_in_order_on_signals()
     try:
         attach(environment)
     except LocustExtError as error:
         sys.stderr.write(f"locust-ext: error: {error}\n")
         sys.stderr.flush()
+        _dismiss_workers(environment)
         sys.exit(1)
+    except (KeyboardInterrupt, SystemExit) as error:
+        _dismiss_workers(environment)
+        sys.exit(130 if isinstance(error, KeyboardInterrupt) else error.code)
+
+
+def _dismiss_workers(environment: Environment) -> None:
+    """The master ends before its run: workers that ``--processes`` has forked would wait for it for ever."""
+    runner = environment.runner
+    if not isinstance(runner, MasterRunner):
+        return
+    expected = getattr(environment.parsed_options, "processes", None) or 0
+    until_s = monotonic() + DISMISS_S
+    while len(runner.clients.ready) < expected and monotonic() < until_s:
+        gevent.sleep(0.05)
+    runner.quit()
 
 
 def _on_quit(**_: Any) -> None:
@@ -171,11 +200,13 @@ class Extension:
         if config := self._option("ext_config"):
             self.settings = load_settings(config)
         self._choose_profiles()
+        self.options.ext_seed = whole_number(self.options, "ext_seed")
+        agent_host = base_address(self._option("ext_agent_host"), "--ext-agent-host")
+        self.options.ext_agent_host = agent_host or self.settings.realistic.agent_host
+        base_address(self.environment.host, "--host")
         if folder := self._option("ext_report_dir"):
             self._report_dir = check_report_dir(folder)
         self._use_source_addresses()
-        if not self._option("ext_agent_host") and self.settings.realistic.agent_host:
-            self.options.ext_agent_host = self.settings.realistic.agent_host
         self.options.ext_settings = self.settings.model_dump_json()
 
     def _choose_profiles(self) -> None:
@@ -183,8 +214,7 @@ class Extension:
         self.profiles = parse_profiles([given] if isinstance(given, str) else given, self.settings)
 
     def _use_source_addresses(self) -> None:
-        addresses = self._option("ext_source_addresses")
-        shared().source_addresses = tuple(part.strip() for part in addresses.split(",")) if addresses else ()
+        shared().source_addresses = local_addresses(self.options, "ext_source_addresses")
 
     def _provide_target(self) -> None:
         environment = self.environment
@@ -196,8 +226,8 @@ class Extension:
             self.options.ext_embedded_machine = machine_id()
             self._use_embedded(url)
             logger.info("The embedded reference server answers at %s", url)
-        wait_s = self._option("ext_wait_for_target")
-        if wait_s:
+        wait_s = seconds(self.options, "ext_wait_for_target")
+        if wait_s is not None:
             for target in self._targets():
                 wait_for_target(target, wait_s)
 

@@ -4,51 +4,18 @@ from __future__ import annotations
 
 from locust.argument_parser import LocustArgumentParser
 
-import argparse
 import ipaddress
 import os
+import socket
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from locust_ext.errors import ConfigError
+from locust_ext.runtime.address import endpoint
 
 GROUP = "locust-ext"
-
-
-def _positive_seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < 86_400:
-        raise argparse.ArgumentTypeError(f"expected seconds, more than 0, got {text!r}")
-    return seconds
-
-
-def _whole_number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
-
-
-def _base_address(text: str) -> str:
-    if not text.startswith(("http://", "https://", "ws://", "wss://")):
-        raise argparse.ArgumentTypeError(f"expected an address such as http://127.0.0.1:8000, got {text!r}")
-    return text
-
-
-def _addresses(text: str) -> str:
-    for part in text.split(","):
-        try:
-            ipaddress.ip_address(part.strip())
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"expected local addresses such as 127.0.0.2,127.0.0.3, got {part.strip()!r}"
-            ) from None
-    return text
+MAX_S = 7 * 86_400
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
@@ -57,29 +24,85 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         return
     group = parser.add_argument_group(GROUP, "Load testing of real-time systems (locust_ext)")
 
-    def add(flag: str, help: str, metavar: str, type: Callable[[str], Any] = str, **more: Any) -> None:
+    def add(flag: str, help: str, metavar: str, **more: Any) -> None:
         name = flag.removeprefix("--").replace("-", "_").upper()
-        action = group.add_argument(flag, help=help, metavar=metavar, type=type, env_var=f"LOCUST_{name}", **more)
-        action.include_in_web_ui = False  # type: ignore[attr-defined]
-        action.is_secret = action.is_required = action.is_multiple = False  # type: ignore[attr-defined]
+        action = group.add_argument(flag, help=help, metavar=metavar, env_var=f"LOCUST_{name}", **more)
+        action.include_in_web_ui = False
+        action.is_secret = action.is_required = action.is_multiple = False
 
     add("--ext-config", "YAML file with the scenario's parameters", "FILE")
     add("--ext-report-dir", "folder that the run's reports are written to (summary.json and others)", "DIR")
-    add("--ext-wait-for-target", "wait up to S seconds for the target to answer before the start", "S", _positive_seconds)
-    add("--ext-seed", "seed of the users' random numbers, for runs that can be repeated", "N", _whole_number)
+    add("--ext-wait-for-target", "wait up to S seconds for the target to answer before the start", "S")
+    add("--ext-seed", "seed of the users' random numbers, for runs that can be repeated", "N")
     add(
         "--ext-profiles",
         "shares of the user profiles, such as active:0.3 regular:0.7; profiles that are not named get no users",
         "NAME:SHARE",
         nargs="+",
     )
-    add("--ext-agent-host", "base address of the agent channel, where it is not that of --host", "URL", _base_address)
+    add("--ext-agent-host", "base address of the agent channel, where it is not that of --host", "URL")
     add(
         "--ext-source-addresses",
         "local addresses that connections are opened from in turn, so that one machine can hold more than 28,000",
         "A,B",
-        _addresses,
     )
+
+
+def seconds(options: Any, name: str) -> float | None:
+    """The flag's value as seconds above 0; None: not given. Raises `ConfigError`."""
+    value = getattr(options, name, None)
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < MAX_S:
+        raise ConfigError("expected seconds, more than 0", source=flag_of(name), value=value)
+    return number
+
+
+def whole_number(options: Any, name: str) -> int | None:
+    """The flag's value as a whole number; None: not given. Raises `ConfigError`."""
+    value = getattr(options, name, None)
+    try:
+        return None if value is None else int(value)
+    except ValueError:
+        raise ConfigError("expected a whole number", source=flag_of(name), value=value) from None
+
+
+def base_address(value: str | None, source: str) -> str | None:
+    """``value``, if it is the base address of a server; None: not given. Raises `ConfigError`."""
+    if not value:
+        return None
+    try:
+        endpoint(value, "/")
+    except ConfigError:
+        raise ConfigError(
+            "expected an address with its scheme, such as http://127.0.0.1:8000", source=source, value=value
+        ) from None
+    return value
+
+
+def local_addresses(options: Any, name: str) -> tuple[str, ...]:
+    """The flag's value as local IP addresses that can be bound to; empty: not given. Raises `ConfigError`."""
+    given = getattr(options, name, None)
+    addresses = tuple(part.strip() for part in given.split(",")) if given else ()
+    for address in addresses:
+        try:
+            version = ipaddress.ip_address(address).version
+            with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_STREAM) as probe:
+                probe.bind((address, 0))
+        except (ValueError, OSError):
+            raise ConfigError(
+                "expected addresses of this machine, such as 127.0.0.2,127.0.0.3", source=flag_of(name), value=address
+            ) from None
+    return addresses
+
+
+def flag_of(name: str) -> str:
+    """``ext_report_dir`` -> ``--ext-report-dir``."""
+    return "--" + name.replace("_", "-")
 
 
 def check_report_dir(path: str) -> Path:

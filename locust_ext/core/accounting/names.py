@@ -46,6 +46,7 @@ class Names:
         self._known: dict[Key, Key] = {}
         self._distinct: set[Key] = set()
         self._types: set[str] = set()
+        self._events: set[str] = set()
         self._warned = False
 
     def resolve(self, key: Key) -> Key:
@@ -53,11 +54,23 @@ class Names:
         known = self._known.get(key)
         return self._new(key) if known is None else known
 
+    def event(self, event: str) -> str:
+        """The name to count pushes of `event` under; as many events as names, apart from those."""
+        if event in self._events:
+            return event
+        name = clean(event)
+        if name not in self._events:
+            if len(self._events) >= self.max_names:
+                return OTHER
+            self._events.add(name)
+        return name
+
     def forget(self) -> None:
         """A new run: the cap counts from zero, and may warn once more."""
         self._known.clear()
         self._distinct.clear()
         self._types.clear()
+        self._events.clear()
         self._warned = False
 
     def _new(self, key: Key) -> Key:

@@ -81,6 +81,8 @@ class Recorder:
     def end(self, now: float) -> None:
         """The run is over: its duration stands still from here; what still arrives is counted."""
         self._ended = now
+        if not self.worker:
+            self.tick(now)  # the timeline gets the last part of a second
 
     def describe(
         self,
@@ -164,14 +166,8 @@ class Recorder:
             ledger.in_flight -= 1
         ledger.cancelled += 1
 
-    def renamed(self, type: str, old: str, new: str) -> None:
-        """An operation in flight turned out to have another name (a response renamed inside its ``with`` block)."""
-        self.cancelled(type, old)
-        self._ledger((type, old, ())).cancelled -= 1
-        self.started(type, new)
-
     def renamed(self, type: str, old_name: str, new_name: str, tags: tuple[str, ...] = ()) -> None:
-        """An operation in flight turns out to have another name; it will end under that."""
+        """An operation in flight has another name from now on (a response renamed in its `with` block)."""
         if old_name != new_name:
             ledger = self._ledger((type, old_name, tags))
             if ledger.in_flight:
@@ -207,7 +203,7 @@ class Recorder:
         """The server sent a message unasked: `length` bytes of payload, `lag_us` after it was sent, where known."""
         count = self._live.pushes.get(event)
         if count is None:
-            count = self._live.push(event, self._names.max_names)
+            count = self._live.push(self._names.event(event))
         count.received += 1
         count.bytes_received += length
         if lag_us is not None:
@@ -215,15 +211,15 @@ class Recorder:
 
     def fan_out(self, event: str, expected: int, reached: int, spread_us: int | None = None) -> None:
         """One fan-out is over: how many should have got it, how many did, and from the first to the last of them."""
-        count = self._live.push(event, self._names.max_names)
+        count = self._live.push(self._names.event(event))
         count.expected += expected
         count.reached += reached
         if spread_us is not None:
             count.spread.record(spread_us)
 
     def inbox_dropped(self) -> None:
-        """A push was dropped because its connection's inbox was full: the user reads more slowly than the server pushes."""
-        self.unmatched("PUSH", "__inbox_dropped__")
+        """A message was dropped because its connection's inbox was full: its user reads too slowly."""
+        self._live.inbox_dropped += 1
 
     def connection_state(self, old: str | None, new: str | None) -> None:
         """A connection went from one state to another; None: it did not exist before, or is gone."""
@@ -251,7 +247,11 @@ class Recorder:
         traffic = self.traffic.freeze()
         self.traffic.clear()
         connections = ConnectionStats(
-            self._states.freeze(), self._states.drain_peak(), live.reconnects, live.closed_in_order
+            self._states.freeze(),
+            self._states.drain_peak(),
+            live.reconnects,
+            live.closed_in_order,
+            live.inbox_dropped,
         )
         self._drained_to_s = from_s if to_s is None else to_s
         seq, self._seq = self._seq, self._seq + 1
@@ -281,11 +281,13 @@ class Recorder:
         Takes this process's own counts in first.
         """
         delta = self.drain(now)
+        if delta.to_s is not None:
+            self._seconds.advance(delta.to_s)
         self.merge(delta)
         if delta.to_s is not None:
             sources = self._other_sources()
             waited_for = [source.to_s for source in sources if not (source.is_final or source.is_lost)]
-            self._seconds.close(delta.to_s, min(waited_for, default=delta.to_s), self._lost())
+            self._seconds.close(min(waited_for, default=delta.to_s), self._lost())
 
     def watch(self, length_s: int) -> None:
         """Keep a sliding window of so many whole seconds, for `window`; before the run begins."""
@@ -360,6 +362,7 @@ class Recorder:
             self._states.peak_open + sum(source.peak_open for source in others),
             self._live.reconnects + self._totals.sums.reconnects,
             self._live.closed_in_order + self._totals.sums.closed_in_order,
+            self._live.inbox_dropped + self._totals.sums.inbox_dropped,
         )
 
     def _other_sources(self) -> list[Source]:

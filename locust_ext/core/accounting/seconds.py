@@ -155,7 +155,11 @@ class Window:
             run=RunInfo(id=run_id, duration_s=float(len(self._seconds))),
             operations=self._sums.operations(in_flight),
             connections=ConnectionStats(
-                connections.states, connections.peak_open, self._sums.reconnects, self._sums.closed_in_order
+                connections.states,
+                connections.peak_open,
+                self._sums.reconnects,
+                self._sums.closed_in_order,
+                self._sums.inbox_dropped,
             ),
             traffic=self._sums.traffic_stats(),
             pushes=self._sums.push_stats(),
@@ -197,12 +201,15 @@ class Seconds:
             self._open[second] = OpenSecond()
         self._open[second].add(delta, self._names)
 
-    def close(self, now_s: float, reported_to_s: float, lost: set[str]) -> None:
-        """Close the seconds that are over: every worker has reported up to `reported_to_s`; lost ones do not count."""
+    def advance(self, now_s: float) -> None:
+        """So late is it in the run."""
         self._now_s = max(now_s, self._now_s)
-        while self._next + 1 <= now_s:
+
+    def close(self, reported_to_s: float, lost: set[str]) -> None:
+        """Close the seconds that are over: every worker has reported up to `reported_to_s`; lost ones do not count."""
+        while self._next + 1 <= self._now_s:
             is_complete = reported_to_s >= self._next + 1
-            if not is_complete and now_s < self._next + 1 + PATIENCE_S:
+            if not is_complete and self._now_s < self._next + 1 + PATIENCE_S:
                 break
             second = self._open.pop(self._next, None) or OpenSecond()
             self.timeline.append(*self._row(second, self._next, is_complete, lost))

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from locust_ext.core.accounting.ledger import Ledger
-from locust_ext.core.accounting.names import Key, Names, clean
+from locust_ext.core.accounting.names import Key, Names
 from locust_ext.core.accounting.pushes import PushCount
-from locust_ext.model import OTHER, Delta, OperationStats, PushStats, TrafficStats
+from locust_ext.model import ConnectionStats, Delta, OperationStats, PushStats, TrafficStats
 
 
 class Sums:
     """Everything that adds. Gauges (in flight, open connections) do not, and are kept by whoever knows the workers."""
 
-    __slots__ = ("closed_in_order", "ledgers", "pushes", "reconnects", "traffic")
+    __slots__ = ("closed_in_order", "inbox_dropped", "ledgers", "pushes", "reconnects", "traffic")
 
     def __init__(self) -> None:
         self.ledgers: dict[Key, Ledger] = {}
         self.pushes: dict[str, PushCount] = {}
         self.traffic = [0, 0, 0, 0]
         """In the order of `TrafficStats`."""
-        self.reconnects = self.closed_in_order = 0
+        self.reconnects = self.closed_in_order = self.inbox_dropped = 0
 
     def add(self, delta: Delta, names: Names) -> None:
         """Add a delta, or one part of one."""
         for stats in delta.operations:
             self._add_operation(names.resolve((stats.type, stats.name, stats.tags)), stats)
         for push in delta.pushes:
-            self.push(push.event, names.max_names).merge(push)
+            self.push(names.event(push.event)).merge(push)
         traffic = delta.traffic
-        self._add_rest(
-            (traffic.messages_sent, traffic.messages_received, traffic.bytes_sent, traffic.bytes_received),
-            delta.connections.reconnects if delta.connections else 0,
-            delta.connections.closed_in_order if delta.connections else 0,
+        sent_and_received = (
+            traffic.messages_sent,
+            traffic.messages_received,
+            traffic.bytes_sent,
+            traffic.bytes_received,
         )
+        self._add_rest(sent_and_received, delta.connections or ConnectionStats(), 1)
 
     def merge(self, other: Sums) -> None:
         """Add another period."""
@@ -41,7 +43,7 @@ class Sums:
             self._add_operation(key, ledger.freeze())
         for event, count in other.pushes.items():
             self.push(event).merge(count.freeze())
-        self._add_rest(other.traffic, other.reconnects, other.closed_in_order)
+        self._add_rest(other.traffic, other, 1)
 
     def subtract(self, other: Sums) -> None:
         """Take out a period that was merged before."""
@@ -55,16 +57,13 @@ class Sums:
             self.pushes[event].subtract(count.freeze())
             if self.pushes[event].is_empty:
                 del self.pushes[event]
-        self._add_rest([-count for count in other.traffic], -other.reconnects, -other.closed_in_order)
+        self._add_rest(other.traffic, other, -1)
 
-    def push(self, event: str, max_events: int | None = None) -> PushCount:
-        """The counts of one event; `__other__` beyond `max_events`."""
+    def push(self, event: str) -> PushCount:
+        """The counts of one event, whose name `Names.event` gave."""
         count = self.pushes.get(event)
         if count is None:
-            name = clean(event)
-            if max_events is not None and name not in self.pushes and len(self.pushes) >= max_events:
-                name = OTHER
-            count = self.pushes.setdefault(name, PushCount(name))
+            count = self.pushes[event] = PushCount(event)
         return count
 
     def operations(self, in_flight: Mapping[Key, int]) -> tuple[OperationStats, ...]:
@@ -88,8 +87,9 @@ class Sums:
             ledger = self.ledgers[key] = Ledger(key)
         ledger.merge(stats)
 
-    def _add_rest(self, traffic: list[int] | tuple[int, ...], reconnects: int, closed_in_order: int) -> None:
+    def _add_rest(self, traffic: Sequence[int], connections: Sums | ConnectionStats, sign: int) -> None:
         for position, count in enumerate(traffic):
-            self.traffic[position] += count
-        self.reconnects += reconnects
-        self.closed_in_order += closed_in_order
+            self.traffic[position] += sign * count
+        self.reconnects += sign * connections.reconnects
+        self.closed_in_order += sign * connections.closed_in_order
+        self.inbox_dropped += sign * connections.inbox_dropped

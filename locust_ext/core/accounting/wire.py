@@ -91,6 +91,7 @@ def parts(delta: Delta) -> Iterator[bytes]:
                 connections.peak_open,
                 connections.reconnects,
                 connections.closed_in_order,
+                connections.inbox_dropped,
             ],
         }
         yield zlib.compress(orjson.dumps(content), 1)
@@ -301,10 +302,16 @@ def _push_in(value: object) -> PushStats:
     event, counts, lag, spread = _list(value)
     received, bytes_received, expected, reached = _numbers(counts, 4)
     return PushStats(
-        _text(event), received, bytes_received, _histogram_in(lag), expected or None, reached, _histogram_in(spread)
+        _text(event),
+        received,
+        bytes_received,
+        _histogram_in(lag),
+        expected or None,
+        reached if expected else None,
+        _histogram_in(spread),
     )
 
 
 def _connections_in(value: object) -> ConnectionStats:
-    states, peak, reconnects, closed = _list(value)
-    return ConnectionStats(dict(_counts(states, 32)), *_numbers([peak, reconnects, closed], 3))
+    states, *numbers = _list(value)
+    return ConnectionStats(dict(_counts(states, 32)), *_numbers(numbers, 4))

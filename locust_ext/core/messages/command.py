@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.messages.message import ALL, BoundGenerator, Message
 from locust_ext.core.messages.metadata import WithMetadata
 from locust_ext.core.messages.payload import Sizes, sizer, text
 from locust_ext.core.messages.weights import unknown
@@ -128,7 +128,7 @@ class BoundCommand:
         self._agents = agents
         self._size = size
 
-    def connected(self) -> None:
+    def disconnected(self, channel: str | None = ALL) -> None:
         pass
 
     def generate(self) -> Message:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.messages.message import ALL, BoundGenerator, Message
 from locust_ext.core.messages.payload import Sizes, sizer, text
 from locust_ext.core.messages.weights import check_share, unknown
 from locust_ext.errors import ConfigError
@@ -75,7 +75,7 @@ class BoundContextOps:
         self._size: Callable[[random.Random], int] = sizer("value_bytes", options.value_bytes)
         self._filename = "dump_" + _NOT_IN_FILE_NAMES.sub("_", client_id)
 
-    def connected(self) -> None:
+    def disconnected(self, channel: str | None = ALL) -> None:
         pass
 
     def generate(self) -> Message:

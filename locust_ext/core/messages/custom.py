@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from locust_ext.core.messages.message import BoundGenerator, Message, MessageGenerator
+from locust_ext.core.messages.message import ALL, BoundGenerator, Message, MessageGenerator
 from locust_ext.core.messages.weights import unknown
 from locust_ext.errors import ConfigError
 
@@ -78,7 +78,7 @@ def bind(generator: Any, rng: random.Random, client_id: str) -> BoundGenerator:
         if not callable(getattr(generator, "generate", None)):
             raise ConfigError("expected bind() to give an object with generate()", key="generator", value=generator)
     if callable(getattr(generator, "generate", None)):
-        return BoundCustom(generator.generate, getattr(generator, "connected", None))
+        return BoundCustom(generator.generate, getattr(generator, "disconnected", None))
     if not callable(generator):
         raise ConfigError(EXPECTED, key="generator", value=generator)
     arguments = (rng, client_id)[: _arity(generator)]
@@ -101,19 +101,19 @@ class Custom:
 class BoundCustom:
     """One user's generator over someone else's ``generate``, whose results become messages."""
 
-    __slots__ = ("_connected", "_generate")
+    __slots__ = ("_disconnected", "_generate")
 
-    def __init__(self, generate: Callable[[], Any], connected: Callable[[], None] | None) -> None:
+    def __init__(self, generate: Callable[[], Any], disconnected: Callable[[str | None], None] | None) -> None:
         self._generate = generate
-        self._connected = connected
+        self._disconnected = disconnected
 
     def generate(self) -> Message:
         made = self._generate()
         return made if made.__class__ is Message else as_message(made)
 
-    def connected(self) -> None:
-        if self._connected is not None:
-            self._connected()
+    def disconnected(self, channel: str | None = ALL) -> None:
+        if self._disconnected is not None:
+            self._disconnected(channel)
 
 
 def as_message(made: Any) -> Message:

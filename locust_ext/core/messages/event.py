@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.messages.message import ALL, BoundGenerator, Message
 from locust_ext.core.messages.metadata import WithMetadata
 from locust_ext.core.messages.weights import check_share
 from locust_ext.errors import ConfigError
@@ -51,7 +51,7 @@ class BoundPing:
     def __init__(self, *, beats: bool) -> None:
         self.generate = heartbeat if beats else ping
 
-    def connected(self) -> None:
+    def disconnected(self, channel: str | None = ALL) -> None:
         pass
 
 
@@ -118,9 +118,13 @@ class BoundEvent:
         self._pings = pings
         self._unsubscribes = unsubscribes
         self._at_once = at_once
-        self.connected()
+        self._forget()
 
-    def connected(self) -> None:
+    def disconnected(self, channel: str | None = ALL) -> None:
+        if channel in (None, ALL):
+            self._forget()
+
+    def _forget(self) -> None:
         self._unused = self._all.copy()
         self._subscribed: list[str] = []
 

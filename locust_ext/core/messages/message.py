@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
+
+ALL: Final = "*"
+"""Stands for all channels of a user."""
 
 JSON = dict[str, Any] | list[Any]
 
@@ -44,8 +47,8 @@ class BoundGenerator(Protocol):
 
     def generate(self) -> Message: ...
 
-    def connected(self) -> None:
-        """The user's connection was (re)opened: what the server knew of the earlier one is gone."""
+    def disconnected(self, channel: str | None = ALL) -> None:
+        """The connection of ``channel`` is gone (None: the main one, `ALL`: all), and with it what the server knew."""
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.messages.message import ALL, BoundGenerator, Message
 from locust_ext.errors import ConfigError
 
 
@@ -64,5 +64,5 @@ class BoundMetadata:
             body.setdefault("sequence", self._sequence)
         return message
 
-    def connected(self) -> None:
-        self._bound.connected()
+    def disconnected(self, channel: str | None = ALL) -> None:
+        self._bound.disconnected(channel)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from locust_ext.core.messages.custom import bind, check
-from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.messages.message import ALL, BoundGenerator, Message
 from locust_ext.core.messages.metadata import WithMetadata
 from locust_ext.core.messages.payload import Sizes
 from locust_ext.core.messages.weights import bounds, check_weight
@@ -78,6 +78,6 @@ class BoundMixed:
     def generate(self) -> Message:
         return self._generates[bisect(self._bounds, self._random())]()
 
-    def connected(self) -> None:
+    def disconnected(self, channel: str | None = ALL) -> None:
         for part in self._parts:
-            part.connected()
+            part.disconnected(channel)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from locust_ext.core.messages.command import agent_ids
-from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.messages.message import ALL, BoundGenerator, Message
 from locust_ext.core.messages.metadata import WithMetadata
 from locust_ext.core.messages.weights import check_share
 from locust_ext.errors import ConfigError
@@ -25,9 +25,8 @@ _DURATIONS_S = (10, 60, 300)
 class Monitoring(WithMetadata):
     """One session after the other: ``start_monitoring``, then summaries and updates, then ``stop_monitoring``.
 
-    It never starts twice without a stop between, which would double the stream of pushes. ``connected()`` means here
-    that the user's channels were opened anew, the monitor channel among them: no session is left, so it starts one. A
-    user that reopens only its agent channel must not pass that on, or reopen both.
+    It never starts twice without a stop between, which would double the stream of pushes. A session ends with
+    the monitor channel's connection; what happens to the agent channel is nothing to it.
     """
 
     metrics: tuple[str, ...] = METRICS
@@ -73,8 +72,9 @@ class BoundMonitoring:
         self._agents = agent_ids(options.agents)
         self.is_started = False
 
-    def connected(self) -> None:
-        self.is_started = False
+    def disconnected(self, channel: str | None = ALL) -> None:
+        if channel in ("monitor", ALL):
+            self.is_started = False
 
     def generate(self) -> Message:
         if not self.is_started:

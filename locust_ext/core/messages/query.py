@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from locust_ext.core.messages.command import DATA_LIMIT_BYTES, Draw, agent_ids
-from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.messages.message import ALL, BoundGenerator, Message
 from locust_ext.core.messages.metadata import WithMetadata
 from locust_ext.core.messages.payload import Sizes, sizer, text
 from locust_ext.core.messages.weights import unknown
@@ -77,7 +77,7 @@ class BoundQuery:
         self._agents = agents
         self._size = size
 
-    def connected(self) -> None:
+    def disconnected(self, channel: str | None = ALL) -> None:
         pass
 
     def generate(self) -> Message:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from locust_ext.core.messages.event import BoundEvent, Event
-from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.messages.message import ALL, BoundGenerator, Message
 from locust_ext.core.messages.metadata import WithMetadata
 from locust_ext.core.messages.mixed import BoundMixed, Mixed
 from locust_ext.core.messages.monitoring import BoundMonitoring, Monitoring
@@ -98,12 +98,11 @@ class BoundRealistic:
             self._size = sizer("steady", options.steady)
         self._visit = self._visits()
 
-    def connected(self) -> None:
-        self._events.connected()
-        self._session.connected()
-        self._mix.connected()
-        self._query.connected()
-        self._visit = self._visits()
+    def disconnected(self, channel: str | None = ALL) -> None:
+        for part in (self._events, self._session, self._mix, self._query):
+            part.disconnected(channel)
+        if channel in (None, ALL):
+            self._visit = self._visits()
 
     def generate(self) -> Message:
         return next(self._visit)

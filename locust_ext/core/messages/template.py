@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from locust_ext.core.messages.feeder import Feeder
-from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.messages.message import ALL, BoundGenerator, Message
 from locust_ext.core.messages.metadata import WithMetadata
 from locust_ext.core.messages.mixed import BoundMixed
 from locust_ext.core.messages.placeholders import Compiled, Compiler, Scope
@@ -85,7 +85,7 @@ class BoundTemplate:
         self._compiled = compiled
         self._scope = scope
 
-    def connected(self) -> None:
+    def disconnected(self, channel: str | None = ALL) -> None:
         pass
 
     def generate(self) -> Message:

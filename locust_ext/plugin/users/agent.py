@@ -40,8 +40,8 @@ class AgentUser(WebSocketUser):
         """The monitor channel, connected at its first use. Raises `ConnectFailed`."""
         if self._monitor is None:
             self._monitor = self.open(self.monitor_path, self._monitor_correlation, connect=False)
-        if not self._monitor.is_connected:
-            self._monitor.connect()
+            self._monitor.label = "monitor"
+        self._monitor.ensure()
         return self._monitor
 
     def profile(self, correlate: Any = None, **more: Any) -> MessagingProfile:

@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import gevent
 
@@ -38,6 +38,7 @@ from locust_ext.runtime.transport import TransportSettings
 logger = logging.getLogger("locust_ext")
 
 SHUTDOWN_S = 0.8
+KILL_COMES_S = 5.0
 BRINGS_BACK = Persistent(talks=False)
 ON_START_RETRY_S = (0.5, 5.0)
 
@@ -45,6 +46,9 @@ ON_START_RETRY_S = (0.5, 5.0)
 def _drive(user: Any) -> None:
     """The one task of a user that is driven by its pattern."""
     user._drive()
+
+
+_said: set[str] = set()
 
 
 class RealTimeUser(User):
@@ -121,6 +125,7 @@ class RealTimeUser(User):
         self._bound: BoundGenerator | None = None
         self._due_s = 0.0
         self._is_present = False
+        self._is_being_killed = False
         # Locust calls on_start and on_stop on the instance: what must happen around them does not depend on super() calls.
         self._own_on_start, self._own_on_stop = self.on_start, self.on_stop
         self.on_start = self._start_up  # type: ignore[method-assign]
@@ -145,7 +150,10 @@ class RealTimeUser(User):
         if not self._is_task_driven:
             self._own_on_start()
             return
-        self._driver.establish()
+        try:
+            self._driver.establish()
+        except ConfigError as error:
+            self._end_for(error)
         while True:
             try:
                 self._own_on_start()
@@ -199,6 +207,7 @@ class RealTimeUser(User):
 
     def channel_lost(self, channel: Channel[Any], error_class: str) -> None:
         """A connection went, not by our doing; from the hub."""
+        self._forget(channel)
         driver = self._driver if channel is self.main else self._keepers.get(channel)
         if driver is not None:
             driver.lost(error_class)
@@ -267,7 +276,18 @@ class RealTimeUser(User):
 
     def _drive(self) -> None:
         assert self._driver is not None
-        self._driver.run()
+        try:
+            self._driver.run()
+        except ConfigError as error:
+            self._end_for(error)
+
+    def _end_for(self, error: ConfigError) -> NoReturn:
+        """What is wrong with the locustfile stays wrong: say it once, and end the user instead of raising for ever."""
+        if (text := str(error)) not in _said:
+            _said.add(text)
+            logger.error("%s cannot run: %s", type(self).__name__, text)
+            self.environment.process_exit_code = 1
+        raise StopUser
 
     main: Channel[Any] | None = None
     """The channel whose connection the pattern opens and loses; None: the user has none, and is always there."""
@@ -296,8 +316,6 @@ class RealTimeUser(User):
             self._due_s = self.pacing.first_s(now_s, self.random)
         elif self._due_s == 0.0:
             self._due_s = now_s
-        if self._bound is not None:
-            self._bound.connected()
 
     def drive_exchange(self, intended_s: float | None) -> bool:
         if self._bound is None:
@@ -324,6 +342,12 @@ class RealTimeUser(User):
         self._is_present = False
         for channel in self.channels:
             channel.close(code)
+            self._forget(channel)
+
+    def _forget(self, channel: Channel[Any]) -> None:
+        """What the server knew of the generator's doings is gone with the connection."""
+        if self._bound is not None:
+            self._bound.disconnected(None if channel is self.main else channel.label)
 
     def drive_due_s(self, now_s: float) -> float:
         return self._due_s
@@ -341,10 +365,16 @@ class RealTimeUser(User):
                 explain(self.main.last_error or "lost"),
             )
 
+    def stop(self, force: bool = False) -> bool:
+        self._is_being_killed = force or self._state == LOCUST_STATE_WAITING
+        return super().stop(force)
+
     def drive_rest(self, rests: bool) -> None:
         """Locust may kill a waiting user at once; one that works is asked to stop, and gets its ``stop_timeout``."""
         if gevent.getcurrent() is not self._greenlet:
             return
+        if self._is_being_killed:
+            gevent.sleep(KILL_COMES_S)  # it was resting when the kill was sent: it must not begin something new
         if self._state == LOCUST_STATE_STOPPING:
             raise StopUser
         self._state = LOCUST_STATE_WAITING if rests else LOCUST_STATE_RUNNING

@@ -40,11 +40,14 @@ class Channel(Generic[C]):
         self.path = path
         self.name = path.partition("?")[0]
         """The statistics name of its CONNECTs and DROPs: the template, without a query that may hold a secret."""
+        self.label: str | None = None
+        """What generators call it (``monitor``, ``live``); the main channel needs no label."""
         self.connection: C | None = None
         self._state: str | None = None
         self._handlers: list[tuple[str, Callable[..., object]]] = []
         self._reopened: list[Waiter[None]] = []
         self._has_been_open = False
+        self._is_lost = False
         self._is_shut = False
         self.last_error: str | None = None
         """Error class of the last failed connect or loss; None: none yet."""
@@ -100,13 +103,20 @@ class Channel(Generic[C]):
         if self._has_been_open:
             facts.reconnected()
         self._has_been_open = True
+        self._is_lost = False
         user.channel_opened(self)
         waiting, self._reopened = self._reopened, []
         for waiter in waiting:
             user.shared.loop.run_callback(waiter.switch, None)
 
+    def ensure(self) -> None:
+        """`connect`, unless the connection is open or is being brought back after a loss (requests then wait for it)."""
+        if not self._is_lost:
+            self.connect()
+
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close in order; waits up to 0.8 s for the server's close frame. Idempotent."""
+        self._is_lost = False
         if self.connection is not None:
             self.connection.close(code, reason)
 
@@ -150,6 +160,7 @@ class Channel(Generic[C]):
         elif not self._is_shut:
             user.shared.dispatcher.report(self._report_drop, error_class)
         if not connection.is_close_ours and not self._is_shut:
+            self._is_lost = True
             user.channel_lost(self, error_class)
 
     def _report_drop(self, error_class: str) -> None:

@@ -138,6 +138,10 @@ def operation_error(error: BaseException, response: Any = None) -> OperationErro
 class LedgerResponse(ResponseContextManager):
     """A response that is judged in a ``with`` block: the ledger hears of it however the block ends."""
 
+    recorder: Recorder
+    started_as: str
+    is_reported = False
+
     def _report_request(self) -> None:
         meta = self.request_meta
         if meta["name"] != self.started_as:
@@ -145,9 +149,9 @@ class LedgerResponse(ResponseContextManager):
         self.is_reported = True
         super()._report_request()
 
-    def __exit__(self, kind: Any, value: Any, traceback: Any) -> Any:
+    def __exit__(self, *raised: Any) -> Any:
         try:
-            return super().__exit__(kind, value, traceback)
+            return super().__exit__(*raised)
         finally:
             if not self.is_reported:  # Locust reports nothing when the block was left by another exception, or killed
                 self.recorder.cancelled(self.request_meta["request_type"], self.started_as)
@@ -159,7 +163,9 @@ class ContextSession(FastHttpSession):
     recorder: Recorder
     bearer: Callable[[], str | None] | None = None
 
-    def request(self, method: str, url: str, name: str | None = None, headers: Any = None, **kwargs: Any) -> Any:
+    def request(  # type: ignore[override]  # what is passed on is Locust's, whatever it will be
+        self, method: str, url: str, name: str | None = None, headers: Any = None, **kwargs: Any
+    ) -> Any:
         """As `FastHttpSession.request`."""
         shown = name or self.request_name or url.partition("?")[0]
         if self.bearer is not None and (token := self.bearer()):
@@ -172,9 +178,9 @@ class ContextSession(FastHttpSession):
             raise
         if isinstance(response, ResponseContextManager):
             response.__class__ = LedgerResponse
-            response.recorder = self.recorder
-            response.started_as = shown
-            response.is_reported = False
+            judged = cast(LedgerResponse, response)
+            judged.recorder = self.recorder
+            judged.started_as = shown
         return response
 
 
@@ -265,7 +271,7 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
             method,
             path,
             name=name,
-            data=None if body is None else orjson.dumps(body),
+            data=cast(Any, None if body is None else orjson.dumps(body)),
             headers=None if body is None else JSON_HEADERS,
             catch_response=True,
         ) as response:
@@ -296,6 +302,7 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
             if cls._live_profile is None:
                 cls._live_profile = socketio_profile(cls, cls.confirm, "error")
             self._live = SocketIOChannel(self, self.socketio_path, cls._live_profile)
+            self._live.label = "live"
             self.channels.append(self._live)
         return self._live
 
@@ -307,7 +314,7 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
     def perform(self, message: Message, intended_s: float | None = None) -> bool:
         body = message.body
         if message.channel == "live" and isinstance(body, dict):
-            self.live.connect()
+            self.live.ensure()
             self.live.call("context_set", {"key": body["key"], "value": body["value"]})
             return True
         if message.channel == "http" and isinstance(body, dict):

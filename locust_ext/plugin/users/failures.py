@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from locust.exception import RescheduleTask
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from locust_ext.errors import CheckFailed, ConnectFailed, ConnectionLost, ErrorReply, OperationError, RequestTimeout
 
@@ -45,5 +45,5 @@ E = TypeVar("E", bound=OperationError)
 
 def quiet(error: E) -> E:
     """The same error, which Locust takes for the end of the task's turn as well."""
-    error.__class__ = _QUIET.get(type(error), type(error))
+    error.__class__ = cast(type[E], _QUIET.get(type(error), type(error)))
     return error

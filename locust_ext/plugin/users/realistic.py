@@ -51,7 +51,7 @@ class RealisticUser(AgentUser, ContextServerUser):
 
     def on_connected(self) -> None:
         """The dashboard listens to live context changes as long as its agent channel is open."""
-        self.live.connect()
+        self.live.ensure()
 
 
 @lru_cache(maxsize=8)

@@ -91,14 +91,14 @@ class SocketIOChannel(Channel[SocketIOConnection]):
                 raise
         call = connection.begin(event, _arguments(data), name, timeout_s, tags, intended_s)
         connection.wait_for(call)
-        error = call.error
+        failure = call.error
         if call.reply is not None:
             call.reply = _value(call.reply)
-        if catch_response and (error is None or isinstance(error, ErrorReply)):
+        if catch_response and (failure is None or isinstance(failure, ErrorReply)):
             return Caught(self, call)
         self._report_call(call)
-        if error is not None:
-            raise quiet(error)
+        if failure is not None:
+            raise quiet(failure)
         return call.reply
 
     def emit(self, event: str, data: Any = None, *, name: str | None = None, tags: tuple[str, ...] = ()) -> None:

@@ -86,12 +86,12 @@ class WebSocketChannel(Channel[WebSocketConnection]):
                 raise
             call = connection.begin(message, name, timeout_s, tags, intended_s, deadline_s)
         connection.wait_for(call)
-        error = call.error
-        if catch_response and (error is None or isinstance(error, ErrorReply)):
+        failure = call.error
+        if catch_response and (failure is None or isinstance(failure, ErrorReply)):
             return Caught(self, call)
         self._report_call(call)
-        if error is not None:
-            raise quiet(error)
+        if failure is not None:
+            raise quiet(failure)
         return call.reply
 
     def submit(

@@ -38,7 +38,7 @@ def test_after_a_reconnect_nothing_is_taken_for_granted(name: str) -> None:
     chance = random.Random(1)
     for _ in range(1000):
         if chance.random() < 0.1:
-            generator.connected()
+            generator.disconnected()
             judge = Judge()
         message = generator.generate()
         if name in EXAMPLES:

@@ -164,7 +164,7 @@ def test_realistic_begins_anew_after_a_reconnect() -> None:
     bound = bind(Realistic({"ping": 1}), random.Random(1), "user")
     for _ in range(20):
         bound.generate()
-    bound.connected()
+    bound.disconnected()
     assert [bound.generate().name for _ in range(3)] == ["subscribe", "start_monitoring", "query"]
 
 
@@ -230,11 +230,11 @@ def test_a_custom_generator_hears_of_connections_if_it_wants_to() -> None:
         def generate(self) -> str:
             return str(self.heard)
 
-        def connected(self) -> None:
+        def disconnected(self, channel: str | None) -> None:
             self.heard += 1
 
     bound = bind(Greeting, random.Random(1), "user")
-    bound.connected()
+    bound.disconnected()
     assert bound.generate().body == "1"
 
 
@@ -339,3 +339,16 @@ def test_every_generator_can_be_encoded_as_it_is() -> None:
     for name in ("mixed", "realistic", "context_ops"):
         for message in messages(name, 300):
             assert orjson.dumps(message.body)
+
+
+def test_a_lost_agent_channel_leaves_the_monitoring_session_alone_and_the_other_way_round() -> None:
+    bound = bind(Realistic({"ping": 1}), random.Random(1), "user")
+    assert [bound.generate().name for _ in range(2)] == ["subscribe", "start_monitoring"]
+    bound.disconnected(None)
+    assert [bound.generate().name for _ in range(2)] == ["subscribe", "query"]
+    bound = bind("monitoring", random.Random(1), "user")
+    assert bound.generate().name == "start_monitoring"
+    bound.disconnected(None)
+    assert bound.generate().name != "start_monitoring"
+    bound.disconnected("monitor")
+    assert bound.generate().name == "start_monitoring"

@@ -128,7 +128,8 @@ def test_a_confirming_event_has_the_same_key_and_value(value: Any) -> None:
     sent = key_of(CONFIRMED, ("context_set", [{"key": "k", "value": value, "who": "me"}]))
     confirmed = ("context_set_confirmed", [{"value": value, "key": "k", "status": "success"}])
     assert sent == CONFIRMED.incoming(confirmed)
-    for other in ("k", 0, False, [1, {"a": 1, "b": 3}], "null", {"x": []}):
+    others: tuple[Any, ...] = ("k", 0, False, [1, {"a": 1, "b": 3}], "null", {"x": []})
+    for other in others:
         assert sent != CONFIRMED.incoming(("context_set_confirmed", [{"key": "k", "value": other}]))
 
 
@@ -228,7 +229,8 @@ def test_what_the_agent_server_does_not_know_is_answered_by_an_error_alone(messa
 
 def test_an_odd_field_is_a_key_too() -> None:
     rule = AgentChannel()
-    for field in (["x"], {}, None, 1.5, True):
+    fields: tuple[Any, ...] = (["x"], {}, None, 1.5, True)
+    for field in fields:
         assert key_of(rule, {"type": "query", "data": {"query_type": field}}) == ("query_result", None)
         assert rule.incoming({"type": "prompt_acknowledged", "prompt_id": field}) == ("prompt_acknowledged", None)
 

@@ -13,7 +13,7 @@ def test_an_exchange_takes_slots_of_a_subclass_and_no_others() -> None:
         __slots__ = ("waiter",)
 
     request = Waiting(("pong", 1), "WS", "ping", 1.5, 11.5)
-    request.waiter = "greenlet"
+    request.waiter = "greenlet"  # type: ignore[attr-defined]
     assert (request.state, request.serial, request.sent_s, request.deadline_s) == (OPEN, 0, 1.5, 11.5)
     assert not hasattr(request, "__dict__")
     assert repr(request) == "Exchange(('pong', 1), 'WS', 'ping', state=0)"

@@ -474,12 +474,11 @@ class InOrder(RuleBasedStateMachine):
             assert exchange.state == EXPIRED
             assert exchange.deadline_s <= self.now_s
             self.outcomes[EXPIRED] += 1
-        if self.table.order_lost:
-            assert not self.pipelined
+        if self.table.order_lost:  # in doubt also where the server was merely slow: closing is always right
             self.reconnect()
         self.delivered = None
 
-    @precondition(lambda self: len(self.table))
+    @precondition(lambda self: len(self.table) > 0)
     @rule(which=st.integers(0, 5))
     def cancel(self, which: int) -> None:
         waiting = [exchange for exchange in self.requests if exchange.state == OPEN]
@@ -569,7 +568,7 @@ class WithIds(RuleBasedStateMachine):
         assert self.table.expire(self.now_s) == due
         assert all(exchange.state == EXPIRED for exchange in due)
 
-    @precondition(lambda self: len(self.table))
+    @precondition(lambda self: len(self.table) > 0)
     @rule(which=st.integers(0, 5))
     def cancel(self, which: int) -> None:
         waiting = [exchange for exchange in self.requests if exchange.state == OPEN]
@@ -583,7 +582,7 @@ class WithIds(RuleBasedStateMachine):
         assert not self.table.order_lost
 
 
-SHORT = settings(max_examples=100, stateful_step_count=40, deadline=None)
+SHORT = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestInOrder = InOrder.TestCase
 TestInOrder.settings = SHORT
 TestPipelined = Pipelined.TestCase

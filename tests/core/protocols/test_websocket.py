@@ -236,6 +236,19 @@ def test_a_fragment_that_breaks_the_text_fails_before_the_message_ends() -> None
     assert codec.receive_data(frame(TEXT, b"\xff", fin=False)) == [BAD_UTF8]
 
 
+def test_each_fragmented_text_is_checked_from_its_own_start() -> None:
+    codec = client()
+    assert receive(codec, b"".join(fragments(TEXT, b"twelve bytes", (5,)))) == [(TEXT, "twelve bytes")]
+    assert codec.receive_data(frame(TEXT, b"\xff", fin=False)) == [BAD_UTF8]
+
+
+@pytest.mark.parametrize("size", [5, 200])
+def test_a_whole_text_in_a_chunk_of_its_own_is_still_a_violation_inside_an_open_message(size: int) -> None:
+    codec = client()
+    assert codec.receive_data(frame(TEXT, b"open", fin=False)) == []
+    assert codec.receive_data(frame(TEXT, b"x" * size)) == [PROTOCOL]
+
+
 def test_binary_messages_are_not_checked_for_utf8() -> None:
     wire = b"".join(fragments(BINARY, b"\xff\xfe\xc0", (1,))) + frame(BINARY, b"\xff")
     assert receive(client(), wire) == [(BINARY, b"\xff\xfe\xc0"), (BINARY, b"\xff")]
@@ -557,6 +570,15 @@ def test_each_violation_of_the_compression_fails_with_its_code_and_class(wire: b
         receiver, _ = pair()
         whole = frame(TEXT, b"before") + wire + frame(TEXT, b"after")
         assert receive(receiver, whole, sizes) == [(TEXT, "before"), failure]
+
+
+def test_the_limit_counts_what_all_fragments_of_a_message_inflate_to() -> None:
+    _, sender = pair()
+    fits, goes_over = (sender.encode_fragments(BINARY, bytes(size), 40) for size in (100_000, 100_001))
+    assert len(fits) > 80  # at least two frames
+    receiver, _ = pair()
+    assert receive(receiver, fits) == [(BINARY, bytes(100_000))]
+    assert receive(receiver, goes_over) == [TOO_BIG]
 
 
 def test_a_bomb_is_stopped_at_the_limit_of_a_message() -> None:

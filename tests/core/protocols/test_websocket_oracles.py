@@ -24,7 +24,7 @@ from locust_ext.core.protocols.deflate import PerMessageDeflate
 from locust_ext.core.protocols.websocket import BINARY, CLOSE, FAIL, PING, PONG, TEXT, Event, WebSocketCodec
 from tests.core.protocols.websocket_frames import chunks, frame
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=25, deadline=None)
 Agreement = tuple[bool, bool, int, int]
 """Whether the client and the server forget their context, and the window bits of the client and of the server."""
 

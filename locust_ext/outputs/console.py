@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from locust_ext.model import EMPTY, ROUND_TRIP_TYPES, Distribution, Snapshot
-from locust_ext.outputs.text import count_text, ms_text, percent_text, rate_text, shown
+from locust_ext.model import EMPTY, ROUND_TRIP_TYPES, Comparison, Distribution, Snapshot
+from locust_ext.outputs.text import change_text, count_text, ms_text, percent_text, rate_text, shown
 from locust_ext.outputs.verdict import verdict
 
 WIDTH: Final = 80
@@ -38,7 +38,8 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if snapshot.connects or connections.peak_open or snapshot.dropped:
         failed = snapshot.connects - snapshot.connects_ok
         parts = [f"{snapshot.connects_ok:,} opened", f"{failed:,} failed", f"{snapshot.dropped:,} dropped"]
-        parts += [count_text(connections.reconnects, "reconnect"), f"peak {connections.peak_open:,} open"]
+        parts.append(count_text(connections.reconnects, "reconnect"))
+        parts += [f"peak {connections.peak_open:,} open"] if connections.peak_open else []
         yield "Connections", ", ".join(parts)
     if traffic.messages_sent or traffic.messages_received:
         yield (
@@ -48,6 +49,8 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         )
     if snapshot.pushes:
         yield "Pushes", _with_rate(snapshot.pushes_received, "received", run.duration_s)
+        if connections.inbox_dropped:
+            yield "Unread", f"{count_text(connections.inbox_dropped, 'message')} dropped: their users read too slowly"
         lag = EMPTY.plus(*(push.lag for push in snapshot.pushes if push.lag is not None))
         if lag.count:
             yield "Push delay", _percentiles(lag)
@@ -63,6 +66,10 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
             "Cancelled",
             f"{count_text(snapshot.cancelled, 'operation')} cut off by the end of their users, no failures",
         )
+    if snapshot.rules:
+        yield "Rules", _rules(snapshot)
+    if snapshot.comparison is not None:
+        yield "Baseline", _baseline(snapshot.comparison)
     yield "Verdict", verdict(snapshot)
 
 
@@ -89,3 +96,28 @@ def _failures(snapshot: Snapshot) -> str:
     more = f", {len(classes) - 8} further classes" if len(classes) > 8 else ""
     share = percent_text(snapshot.failures, snapshot.finished)
     return f"{snapshot.failures:,} of {snapshot.finished:,} operations ({share}): {listed}{more}"
+
+
+def _rules(snapshot: Snapshot) -> str:
+    passed = sum(rule.outcome == "passed" for rule in snapshot.rules)
+    parts = [f"{passed:,} passed"]
+    for outcome, words in (("failed", "failed"), ("no_data", "without data")):
+        names = [shown(rule.name, 40) for rule in snapshot.rules if rule.outcome == outcome]
+        if names:
+            more = ", …" if len(names) > 5 else ""
+            parts.append(f"{len(names):,} {words} ({', '.join(names[:5])}{more})")
+    return ", ".join(parts)
+
+
+def _baseline(comparison: Comparison) -> str:
+    worse = comparison.regressions
+    if not worse:
+        judged = sum(figure.outcome != "no_data" for figure in comparison.figures)
+        return f"no regression against {shown(comparison.baseline, 40)} ({count_text(judged, 'figure')} compared)"
+    listed = "; ".join(
+        f"{shown(figure.operation or 'all', 40)} {figure.figure} {figure.before:.4g} -> {figure.after:.4g} "
+        f"({change_text(figure)})"
+        for figure in worse[:5]
+    )
+    more = f"; {len(worse) - 5} more" if len(worse) > 5 else ""
+    return f"{count_text(len(worse), 'regression')} against {shown(comparison.baseline, 40)}: {listed}{more}"

@@ -7,6 +7,7 @@ when a key changes its meaning or goes.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any, Final
 
 from locust_ext.model import Distribution, OperationStats, PushStats, RunInfo, Snapshot
@@ -55,7 +56,7 @@ def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
     if snapshot.error_rate is not None:
         errors["error_rate"] = round(snapshot.error_rate, 9)
     errors["by_class"] = snapshot.errors_by_class
-    return {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "run": _run(snapshot.run),
         "connection_metrics": _connections(snapshot),
@@ -66,6 +67,20 @@ def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
         "push_metrics": {push.event: _push(push) for push in snapshot.pushes},
         "operations": [_operation(operation) for operation in snapshot.operations],
     }
+    if snapshot.rules:
+        document["rules"] = [asdict(rule) for rule in snapshot.rules]
+    if snapshot.comparison is not None:
+        comparison = snapshot.comparison
+        document["comparison"] = {
+            "baseline": comparison.baseline,
+            "tolerance": comparison.tolerance,
+            "caveats": list(comparison.caveats),
+            "figures": [
+                {key: value for key, value in asdict(figure).items() if value is not None}
+                for figure in comparison.figures
+            ],
+        }
+    return document
 
 
 def _run(run: RunInfo) -> dict[str, Any]:
@@ -98,6 +113,8 @@ def _connections(snapshot: Snapshot) -> dict[str, Any]:
     metrics["dropped"] = snapshot.dropped
     metrics["reconnects"] = snapshot.connections.reconnects
     metrics["peak_open"] = snapshot.connections.peak_open
+    if snapshot.connections.inbox_dropped:
+        metrics["inbox_dropped"] = snapshot.connections.inbox_dropped
     return metrics
 
 

@@ -6,6 +6,8 @@ import math
 import unicodedata
 from typing import Final
 
+from locust_ext.model import ComparedFigure
+
 PERCENTILES: Final = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p999": 99.9}
 """Key in reports -> per cent."""
 
@@ -50,3 +52,12 @@ def rate_text(count: int, seconds: float) -> str:
         return ""
     rate = count / seconds
     return f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.1f}/s"
+
+
+def change_text(figure: ComparedFigure) -> str:
+    """`+12 %`; a difference of error rates in percentage points."""
+    if figure.before is None or figure.after is None:
+        return "-"
+    if figure.figure == "error_rate":
+        return f"{100 * (figure.after - figure.before):+.2g} points"
+    return f"{100 * (figure.after / figure.before - 1):+.0f} %" if figure.before else "-"

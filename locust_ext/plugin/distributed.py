@@ -1,4 +1,4 @@
-"""How a worker's counts reach the master: `WorkerSide` and `MasterSide`, over messages of our own.
+"""What each kind of process does with its counts: `WorkerSide` and `MasterSide`, over messages of our own; `LocalSide`.
 
 A worker drains its recorder once a second and sends the delta in blobs. The end of a run has three steps, because
 Locust's own order loses its last seconds (FACTS, Locust 2): the master asks its workers to finish; a worker that has
@@ -37,11 +37,16 @@ class WorkerSide:
         self._recorder = recorder
         self._ticker = Ticker(INTERVAL_S, self._tick)
         self._has_sent_final = True
+        self._run = self._finished_run = ""
         recorder.worker = runner.client_id
         runner.register_message(FINISH, self._on_finish, concurrent=True)
 
     def begin(self, run_id: str) -> None:
         """A run starts; the first delta goes out at once, so that the master knows whom to wait for."""
+        if run_id == self._finished_run:
+            return  # a spawn message that the master had sent before it stopped
+        self._run = run_id
+        vars(self._runner).pop("start_worker", None)
         self._recorder.begin(run_id, monotonic())
         self._has_sent_final = False
         self._send(final=False)
@@ -60,6 +65,10 @@ class WorkerSide:
         if self._has_sent_final:
             return
         self._has_sent_final = True
+        self._finished_run = self._run
+        # A master that is stopped in the middle of a ramp goes on sending spawn messages for a moment: users that they
+        # made would belong to no run.
+        vars(self._runner)["start_worker"] = self._refuse_to_spawn
         self._ticker.close()
         shared().dispatcher.flush(1.0)
         data: dict[str, Any] = {}
@@ -67,11 +76,32 @@ class WorkerSide:
         self._runner.send_message("stats", data)
         self._send(final=True)
 
+    def _refuse_to_spawn(self, user_classes_count: dict[str, int], **_: Any) -> None:
+        logger.info("Users that were still to be started are left out: the run is over")
+
     def _on_finish(self, environment: Any, msg: Any, **_: Any) -> None:
         if self._runner.state not in (STATE_INIT, STATE_STOPPED):
             self._runner.stop()  # fires test_stop, which calls `finish`
         else:
             self.finish()
+
+    def close(self) -> None:
+        self._ticker.close()
+
+
+class LocalSide:
+    """In a process on its own: only the timeline's clock."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._ticker = Ticker(INTERVAL_S, recorder.tick)
+
+    def begin(self, run_id: str) -> None:
+        self._recorder.begin(run_id, monotonic())
+        self._ticker.start()
+
+    def finish(self) -> None:
+        self._ticker.close()
 
     def close(self) -> None:
         self._ticker.close()
@@ -105,6 +135,10 @@ class MasterSide:
             self._recorder.merge(delta)
 
     def _tick(self, now_s: float) -> None:
+        self._recorder.tick(now_s)
+        self._look_for_lost()
+
+    def _look_for_lost(self) -> None:
         for worker in self._recorder.waiting_for:
             node = self._runner.clients.get(worker)
             if node is not None and node.state == STATE_MISSING:
@@ -117,7 +151,7 @@ class MasterSide:
             self._runner.send_message(FINISH)
         until_s = monotonic() + FINAL_WAIT_S
         while (waiting := self._recorder.waiting_for) and monotonic() < until_s:
-            self._tick(monotonic())
+            self._look_for_lost()
             gevent.sleep(0.02)
         for worker in waiting:
             self._recorder.mark_lost(worker)

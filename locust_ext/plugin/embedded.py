@@ -59,7 +59,7 @@ class EmbeddedServer:
             self.stop()
             raise TargetUnavailable("the embedded reference server", reason)
         self.url = line.removeprefix("READY ").strip()
-        gevent.spawn(self._drain)
+        gevent.spawn(self._pass_on, self._process.stderr)
         return self.url
 
     def _read_ready_line(self) -> str:
@@ -82,11 +82,14 @@ class EmbeddedServer:
         text = self._process.stderr.read().decode(errors="replace").strip()
         return text.splitlines()[-1][:300] if text else f"it ended with exit code {self._process.returncode}"
 
-    def _drain(self) -> None:
+    @staticmethod
+    def _pass_on(stream: Any) -> None:
         """What the server says on its error stream is passed on; a full pipe would stop it."""
-        stream = self._process.stderr
-        for line in iter(stream.readline, b""):
-            sys.stderr.write(f"refserver: {line.decode(errors='replace')}")
+        try:
+            for line in iter(stream.readline, b""):
+                sys.stderr.write(f"refserver: {line.decode(errors='replace')}")
+        except (OSError, ValueError):
+            return  # `stop` has closed the stream
 
     def stop(self) -> None:
         """End the server and wait for its end, at most 2 s; idempotent."""

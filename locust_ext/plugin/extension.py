@@ -28,7 +28,7 @@ from locust_ext.errors import ConfigError, LocustExtError
 from locust_ext.model import Snapshot
 from locust_ext.outputs import REPORTS
 from locust_ext.outputs.console import console
-from locust_ext.plugin.distributed import MasterSide, WorkerSide
+from locust_ext.plugin.distributed import LocalSide, MasterSide, WorkerSide
 from locust_ext.plugin.embedded import EMBEDDED, EmbeddedServer, embedded_classes, machine_id
 from locust_ext.plugin.intake import drop_intake, intake_of
 from locust_ext.plugin.interrupt import end_in_order_on_signals
@@ -137,9 +137,10 @@ class Extension:
         """User profiles and their shares, which add up to 1."""
         self.intake = intake_of(environment)
         self.recorder = self.intake.recorder
-        self._side: WorkerSide | MasterSide | None = None
+        self._side: WorkerSide | MasterSide | LocalSide | None = None
         self._server: EmbeddedServer | None = None
         self._embedded_classes: list[Any] = []
+        self._wait_s: float | None = None
         self._report_dir: Path | None = None
         self._reported_run: str | None = None
         self._listeners: list[tuple[Any, Any]] = []
@@ -162,6 +163,8 @@ class Extension:
             self._side = WorkerSide(runner, self.recorder)
         elif isinstance(runner, MasterRunner):
             self._side = MasterSide(runner, self.recorder)
+        else:
+            self._side = LocalSide(self.recorder)
         self._listen("test_start", self._on_test_start)
         self._listen("test_stop", self._on_test_stop)
         self._listen("spawning_complete", self._on_spawning_complete)
@@ -204,6 +207,7 @@ class Extension:
         agent_host = base_address(self._option("ext_agent_host"), "--ext-agent-host")
         self.options.ext_agent_host = agent_host or self.settings.realistic.agent_host
         base_address(self.environment.host, "--host")
+        self._wait_s = seconds(self.options, "ext_wait_for_target")
         if folder := self._option("ext_report_dir"):
             self._report_dir = check_report_dir(folder)
         self._use_source_addresses()
@@ -226,10 +230,9 @@ class Extension:
             self.options.ext_embedded_machine = machine_id()
             self._use_embedded(url)
             logger.info("The embedded reference server answers at %s", url)
-        wait_s = seconds(self.options, "ext_wait_for_target")
-        if wait_s is not None:
+        if self._wait_s is not None:
             for target in self._targets():
-                wait_for_target(target, wait_s)
+                wait_for_target(target, self._wait_s)
 
     def _targets(self) -> list[str]:
         if self.environment.host:
@@ -257,10 +260,8 @@ class Extension:
         self.options.ext_run_id = run_id
         runner = self.environment.runner
         self.options.ext_workers = getattr(runner, "worker_count", 1) or 1
-        if self._side is not None:
-            self._side.begin(run_id)
-        else:
-            self.recorder.begin(run_id, monotonic())
+        assert self._side is not None
+        self._side.begin(run_id)
         self._describe()
 
     def _begin_on_worker(self) -> None:
@@ -316,12 +317,11 @@ class Extension:
 
     def _on_test_stop(self, **_: Any) -> None:
         shared().dispatcher.flush(1.0)
+        self.recorder.end(monotonic())
         if self._side is not None:
             self._side.finish()
-        if self.is_worker:
-            return
-        self.recorder.end(monotonic())
-        self._write()
+        if not self.is_worker:
+            self._write()
 
     def _write(self) -> None:
         """The report of the run that has just ended, once."""

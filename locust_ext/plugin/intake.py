@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from locust.env import Environment
 
+import logging
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.errors import OperationError
 from locust_ext.plugin.classify import error_class_of
+
+logger = logging.getLogger("locust_ext")
 
 Ext = tuple[int | None, int | None, str, str | None, tuple[str, ...]]
 """``(latency_us, service_us, outcome, error_class, tags)`` of an operation whose start was recorded."""
@@ -25,7 +28,7 @@ class Intake:
     """One an environment: `intake_of` makes it at first use, `close` takes its listener away."""
 
     def __init__(self, environment: Environment) -> None:
-        self.recorder = Recorder()
+        self.recorder = Recorder(on_warning=logger.warning)
         self._request = environment.events.request
         self._request.add_listener(self.on_request)
         self.fire: Callable[..., None] = self._request.fire

@@ -7,6 +7,7 @@ import os
 import socket
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import gevent
@@ -15,7 +16,7 @@ from locust_ext.errors import ConfigError, ConnectFailed
 
 SCHEMES = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
 REMEMBER_S = 30.0
-Resolved = tuple[int, int, int, tuple[str | int, ...]]
+Resolved = tuple[int, int, int, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,11 @@ def resolve(hostname: str, port: int, deadline_s: float) -> list[Resolved]:
         if error is not timeout:
             raise
         raise ConnectFailed("connect_timeout") from None
-    except (socket.gaierror, UnicodeError) as error:
-        if is_descriptor_limit_reached():
+    except (OSError, UnicodeError) as error:  # the resolver's own, or any the system had while it looked
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or is_descriptor_limit_reached():
             raise ConnectFailed("fd_limit") from error
         raise ConnectFailed("dns") from error
-    addresses = [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
+    addresses: list[Resolved] = [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
     if len(_memory) > 256:
         _memory.clear()
     _memory[hostname, port] = (monotonic() + REMEMBER_S, addresses)

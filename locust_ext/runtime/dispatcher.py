@@ -44,6 +44,7 @@ class Dispatcher:
         self._idle: list[Waiter[None]] = []
         self._runners: set[gevent.Greenlet[..., None]] = set()
         self._waking = 0
+        self._looks = False
         self._is_closed = False
 
     def report(self, call: Callable[..., object], *args: Any) -> None:
@@ -62,13 +63,15 @@ class Dispatcher:
             return
         lane.is_scheduled = True
         self._ready.append(lane)
-        if self._waking:
-            return
+        if not self._waking:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Every runner is inside a call at this moment, or idle: one more is wanted."""
         if self._idle:
             self._waking += 1
             get_hub().loop.run_callback(self._idle.pop().switch, None)
         elif len(self._runners) < MAX_RUNNERS:
-            # Every runner is inside a call at this moment, so that call has blocked (or is the one that posts).
             self._waking += 1
             runner = gevent.spawn(self._run)
             self._runners.add(runner)
@@ -79,6 +82,9 @@ class Dispatcher:
         while True:
             while self._ready:
                 lane = self._ready.popleft()
+                if self._ready and not self._looks:
+                    self._looks = True
+                    get_hub().loop.run_callback(self._look)
                 self._run_lane(lane)
             if len(self._idle) >= MAX_IDLE:
                 return
@@ -92,6 +98,12 @@ class Dispatcher:
                 raise
             self._waking -= 1
 
+    def _look(self) -> None:
+        """In the hub, which comes to run only when the runner is done or its call has blocked: the others go on."""
+        self._looks = False
+        if self._ready and not self._waking and not self._is_closed:
+            self._wake()
+
     def _run_lane(self, lane: Lane) -> None:
         try:
             for _ in range(len(lane.calls)):  # what comes meanwhile waits for the other lanes
@@ -100,7 +112,9 @@ class Dispatcher:
                 call, args = lane.calls.popleft()
                 try:
                     call(*args)
-                except (Exception, gevent.Timeout) as error:  # a Timeout is no Exception, and here no kill either
+                except Exception as error:  # noqa: BLE001 – anybody's code; it is told of
+                    self.on_error(error)
+                except gevent.Timeout as error:  # no `Exception`, and no kill either
                     self.on_error(error)
         finally:
             if lane.calls and not self._is_closed:

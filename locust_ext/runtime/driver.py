@@ -80,6 +80,7 @@ class Driver:
         self._alarm: Alarm | None = None
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self._has_begun = False
+        self._if_raised: Outcome | None = None
         self._is_closed = False
 
     # ── what the connection tells ──────────────────────────────────────────────────────────────────────────────────
@@ -97,11 +98,14 @@ class Driver:
 
     def run(self) -> None:
         """Perform the pattern to its end; then rest until the user is stopped. Blocks the user's greenlet."""
-        outcome: Outcome | None = None
+        outcome = self._if_raised
         while (action := self._next(outcome)) is not None:
             if isinstance(action, GiveUp):
                 self._driven.drive_state("failed")
                 break
+            # A locustfile's own code may raise out of a deed; Locust says so and calls `run` again: go on from here.
+            now_s = monotonic()
+            self._if_raised = Refused(now_s, "lost") if isinstance(action, Connect) else Sent(now_s, good=False)
             outcome = self._perform(action)
         self._driven.drive_rest(True)
         self._wait_until(math.inf, wakes_on_loss=False)
@@ -146,15 +150,22 @@ class Driver:
             self._wait_until(min(due_s, until_s), wakes_on_loss=True)
         driven.drive_rest(False)
         if self._lost_class is not None:
-            return Lost(monotonic(), self._lost_class)
+            return self._take_loss()
         if due_s > until_s:
             return Rested(monotonic())
         good = driven.drive_exchange(due_s if action.paced else None)
         if self._lost_class is not None:
-            return Lost(monotonic(), self._lost_class)
+            return self._take_loss()
         return Sent(monotonic(), good)
 
+    def _take_loss(self) -> Lost:
+        """The loss that the pattern has not been told of yet (or one of an unknown kind); it is told once."""
+        error_class, self._lost_class = self._lost_class or "lost", None
+        return Lost(monotonic(), error_class)
+
     def _perform_pause(self, action: Pause) -> Outcome:
+        if self._lost_class is not None:
+            return self._take_loss()
         driven = self._driven
         was_connected = driven.is_connected
         if not was_connected:
@@ -164,7 +175,7 @@ class Driver:
         self._wait_until(until_s, wakes_on_loss=was_connected)
         driven.drive_rest(False)
         if was_connected and self._lost_class is not None:
-            return Lost(monotonic(), self._lost_class)
+            return self._take_loss()
         return Rested(monotonic())
 
     def _wait_until(self, until_s: float, wakes_on_loss: bool) -> None:
@@ -202,7 +213,7 @@ class Driver:
                 self._hold(action)
                 return
             if isinstance(action, Send):
-                outcome = Lost(monotonic(), self._lost_class or "lost")
+                outcome = self._take_loss()
                 continue
             outcome = self._perform(action)
 
@@ -225,8 +236,7 @@ class Driver:
         self._greenlet = gevent.spawn(self._resume)
 
     def _resume(self) -> None:
-        now_s = monotonic()
-        self.establish(Rested(now_s) if self._lost_class is None else Lost(now_s, self._lost_class))
+        self.establish(Rested(monotonic()) if self._lost_class is None else self._take_loss())
 
     def close(self) -> None:
         """End the driving; idempotent, does not block. The connection itself is the user's to close."""

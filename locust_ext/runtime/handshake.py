@@ -20,6 +20,7 @@ from time import monotonic, time
 from typing import Any
 
 import gevent.socket
+from gevent.monkey import get_original
 from websocket import WebSocket, WebSocketException, WebSocketTimeoutException
 
 from locust_ext.core.protocols.deflate import DeflateOffer, PerMessageDeflate, ProtocolViolation
@@ -28,6 +29,7 @@ from locust_ext.runtime.address import Endpoint, resolve
 from locust_ext.runtime.process import ProcessShared
 from locust_ext.runtime.tls import TlsLayer
 
+PlainSocket: Any = get_original("socket", "socket")
 MAX_HEADER_BYTES = 64 * 1024
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen at connect, so that a port may serve several targets
@@ -44,6 +46,14 @@ _ERRNO_CLASSES = {
     errno.EADDRINUSE: "no_ports",
     errno.EMFILE: "fd_limit",
     errno.ENFILE: "fd_limit",
+}
+
+
+_ADVICE = {
+    "no_ports": "no local port is left for connections to this target (about 28,000 a source address): give more source"
+    " addresses with --ext-source-addresses, widen net.ipv4.ip_local_port_range, or use more machines",
+    "fd_limit": "no file descriptor is left, and each connection needs one: raise the limit with ulimit -n, or use more"
+    " workers",
 }
 
 
@@ -184,11 +194,22 @@ def open_websocket(target: Endpoint, options: HandshakeOptions, deadline_s: floa
     except BaseException as error:
         if sock is not None:
             sock.close()
-        if isinstance(error, TimeoutError | WebSocketTimeoutException):
-            raise ConnectFailed("connect_timeout") from error
-        if isinstance(error, OSError):
-            raise ConnectFailed(error_class_of(error)) from error
-        raise
+        failure = _as_failure(error)
+        if failure is None:
+            raise
+        if failure.error_class in _ADVICE:
+            shared.warn_once(failure.error_class, _ADVICE[failure.error_class])
+        if failure is error:
+            raise
+        raise failure from error
+
+
+def _as_failure(error: BaseException) -> ConnectFailed | None:
+    if isinstance(error, ConnectFailed):
+        return error
+    if isinstance(error, TimeoutError | WebSocketTimeoutException):
+        return ConnectFailed("connect_timeout")
+    return ConnectFailed(error_class_of(error)) if isinstance(error, OSError) else None
 
 
 def _left(deadline_s: float) -> float:
@@ -273,7 +294,8 @@ def _upgrade(
         raise ConnectFailed("bad_handshake")
     if (subprotocol is not None or options.subprotocols) and subprotocol not in options.subprotocols:
         raise ConnectFailed("bad_handshake")
-    raw = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+    # Python's own class, not gevent's: its reads and writes are C, and it keeps no watchers of its own.
+    raw: socket.socket = PlainSocket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     raw.setblocking(False)
     try:
         deflate = _negotiated(stream.headers.get("sec-websocket-extensions"), options.deflate)

@@ -23,7 +23,7 @@ class Lingering:
     def __init__(self, sock: socket.socket, shared: ProcessShared, rest: bytes) -> None:
         self._sock = sock
         self._shared = shared
-        self._rest = rest
+        self._rest: bytes | memoryview = rest
         self._watcher: Any = None
         if not self._flush():
             sock.close()
@@ -35,7 +35,7 @@ class Lingering:
     def _flush(self) -> bool:
         try:
             if self._rest:
-                self._rest = self._rest[self._sock.send(self._rest) :]
+                self._rest = memoryview(self._rest)[self._sock.send(self._rest) :]
             if not self._rest:
                 self._sock.shutdown(socket.SHUT_WR)
         except (BlockingIOError, InterruptedError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Hashable
+from itertools import islice
 from time import monotonic
 from typing import Any, cast
 
@@ -98,17 +99,21 @@ class MessagingConnection(Transport):
         return self._last_id
 
     def start(self, call: Call, frame: bytes, payload_bytes: int) -> None:
-        """Send a request; from here on it is in flight and will have exactly one outcome. Never raises."""
+        """Send a request; from here on it is in flight and will have exactly one outcome.
+
+        Raises nothing but the `TypeError` of a key that cannot be one: then nothing has begun.
+        """
+        self.pending.add(call)  # first: what a locustfile's rule gave may be no key
         self._facts.started(call.type, call.name, call.tags)
-        self.pending.add(call)
-        if call.deadline_s < self.armed_s:
-            self._shared.wheel.arm(self, call.deadline_s)
         try:
             self.send_frame(frame, payload_bytes)
         except ConnectionLost:
             if not call.has_ended:
                 self.pending.remove(call)
                 self._end(call, ConnectionLost("lost"))
+            return
+        if call.deadline_s < self.armed_s:
+            self._shared.wheel.arm(self, call.deadline_s)
 
     def watch(self, call: Call) -> None:
         """Nobody waits for ``call``: its outcome goes to ``on_done``, in the dispatcher greenlet."""
@@ -249,13 +254,13 @@ class MessagingConnection(Transport):
         looked_at = -1
         while True:
             inbox = self._inbox
-            if inbox:
+            if inbox and wanted is None:
+                return inbox.popleft()
+            if inbox and wanted is not None:
                 new = len(inbox) if looked_at < 0 else min(self._inbox_serial - looked_at, len(inbox))
                 looked_at = self._inbox_serial
-                for index in range(len(inbox) - new, len(inbox)):
-                    message = inbox[index]
-                    if wanted is None or wanted(message):
-                        del inbox[index]
+                for message in list(islice(inbox, len(inbox) - new, None)):  # a copy: ``wanted`` may block
+                    if wanted(message) and self._take(message):
                         return message
             if self.state not in ("open", "closing"):
                 raise ConnectionLost("lost")
@@ -273,26 +278,37 @@ class MessagingConnection(Transport):
                 if self._readers and waiter in self._readers:
                     self._readers.remove(waiter)
 
+    def _take(self, message: Any) -> bool:
+        """Take this very message out of the inbox; False: it is no longer there."""
+        inbox = self._inbox or ()
+        for index, each in enumerate(inbox):
+            if each is message:
+                del inbox[index]  # type: ignore[union-attr]
+                return True
+        return False
+
     # ── ends and deadlines ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _gone(self, error_class: str, lingers: bool = False) -> None:
         if self._sock is None:
             return
-        super()._gone(error_class, lingers)
-        for exchange in self.pending.drain():
-            call = cast(Call, exchange)
-            if self.is_user_stopping and call.waiter is None:
-                call.has_ended = True
-                self._facts.cancelled(call.type, call.name, call.tags)
-            else:
-                self._end(call, ConnectionLost("lost"))
-        for waiters in (self._readers, self._calls_waiting):
-            for waiter in waiters or ():
-                self._shared.loop.run_callback(waiter.switch, None)
-        self._readers = self._calls_waiting = None
+        try:
+            super()._gone(error_class, lingers)
+        finally:  # whatever `on_gone` raises: nobody may wait for ever
+            for exchange in self.pending.drain():
+                call = cast(Call, exchange)
+                if self.is_user_stopping and call.waiter is None:
+                    call.has_ended = True
+                    self._facts.cancelled(call.type, call.name, call.tags)
+                else:
+                    self._end(call, ConnectionLost("lost"))
+            for waiters in (self._readers, self._calls_waiting):
+                for waiter in waiters or ():
+                    self._shared.loop.run_callback(waiter.switch, None)
+            self._readers = self._calls_waiting = None
 
     def _has_open_work(self) -> bool:
-        return len(self.pending) > 0
+        return len(self.pending) > 0 and not self.pending.order_lost  # then the end is ours, and in order
 
     def _next_deadline(self) -> float:
         due_s = self.pending.next_deadline_s()
@@ -317,8 +333,7 @@ class MessagingConnection(Transport):
 
     def _start_afresh(self) -> None:
         """Replies carry no id and one never came: which is whose cannot be told any more, so the connection is renewed."""
-        self.is_close_ours = True
-        self.error_class = "closed_1000"
+        self.error_class = "closed_1000"  # but not `is_close_ours`: the user's pattern has to reconnect
         self._fail(1000, "closed_1000")
 
     def send_heartbeat(self) -> None:

@@ -37,6 +37,14 @@ class ProcessShared:
         self.source_addresses: tuple[str, ...] = ()
         """Local addresses that connections are opened from in turn; empty: the system chooses."""
         self._tls_contexts: dict[bool, ssl.SSLContext] = {}
+        self.warned: set[str] = set()
+        """What `warn_once` has warned about."""
+
+    def warn_once(self, about: str, text: str) -> None:
+        """Log a warning, the first time that this process has one about this."""
+        if about not in self.warned:
+            self.warned.add(about)
+            logger.warning("%s", text)
 
     def next_number(self) -> int:
         """1, 2, 3, …: never the same twice in this process."""

@@ -29,6 +29,8 @@ from locust_ext.runtime.process import ProcessShared
 logger = logging.getLogger("locust_ext")
 
 READ_BYTES = 8192
+READS_AT_THE_END = 64
+WRITES_A_TURN = 64
 MAX_QUEUED_BYTES = 16 * 2**20
 CLOSE_TIMEOUT_S = 0.8
 TICK_MIN_S = 0.02
@@ -145,7 +147,7 @@ class Transport:
         self._codec: Any = None
         self._fd_watcher: Any = None
         self._write_watcher: Any = None
-        self._queue: deque[tuple[bytes, int, int]] | None = None
+        self._queue: deque[tuple[memoryview | bytes, int, int]] | None = None
         self._queued_bytes = 0
         self._queued_pong: bytes | None = None
         self._close_waiter: Waiter[None] | None = None
@@ -228,39 +230,44 @@ class Transport:
     def _on_early_bytes(self, data: bytes) -> None:
         if self._sock is not None:
             self._on_bytes(data)
+            if self._tls is not None and self._tls.is_closed_by_peer:
+                self._gone("closed_1006")
             if self._fd_watcher is not None:
                 self._fd_watcher.start(self._on_readable)
 
     # ── reading: in the hub, never blocks, never raises ────────────────────────────────────────────────────────────
 
-    def _on_readable(self) -> None:
+    def _on_readable(self) -> bool:
+        """Read once; True: something came, and there may be more."""
         sock = self._sock
         if sock is None:
-            return
+            return False
         try:
             data = sock.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError as error:
             self._gone(error_class_of(error))
-            return
+            return False
         if not data:
             self._gone("closed_1006")
-            return
+            return False
         tls = self._tls
         if tls is not None:
             try:
                 data = tls.decrypt(data)
             except ssl.SSLError:
                 self._gone("tls")
-                return
+                return False
             if pending := tls.outgoing():
                 self._put_raw(pending, 0, 0)
-            if not data:
-                if tls.is_closed_by_peer:
-                    self._gone("closed_1006")
-                return
+            if data:
+                self._on_bytes(data)
+            if tls.is_closed_by_peer:
+                self._gone("closed_1006")
+            return True
         self._on_bytes(data)
+        return True
 
     def _on_bytes(self, data: bytes) -> None:
         now_s = monotonic()
@@ -282,7 +289,8 @@ class Transport:
 
     def _on_control(self, kind: int, payload: Any) -> None:
         if kind == PING:
-            self._put_pong(self._codec.encode_pong(payload))
+            if self.state == "open":  # nothing may follow a close frame
+                self._put_pong(self._codec.encode_pong(payload))
         elif kind == PONG:
             self._on_pong(payload)
         elif kind == CLOSE:
@@ -359,7 +367,7 @@ class Transport:
             return
         if self._queue is None:
             self._queue = deque()
-        self._queue.append((frame[sent:], messages, payload_bytes))
+        self._queue.append((memoryview(frame)[sent:], messages, payload_bytes))  # a view: the rest is not copied
         self._queued_bytes += len(frame) - sent
         if self._write_watcher is None:
             self._write_watcher = self._shared.loop.io(sock.fileno(), 2)
@@ -384,7 +392,7 @@ class Transport:
         if sock is None or queue is None:
             return
         try:
-            while queue:
+            for _ in range(min(len(queue), WRITES_A_TURN)):
                 frame, messages, payload_bytes = queue[0]
                 try:
                     sent = sock.send(frame)
@@ -392,18 +400,23 @@ class Transport:
                     return
                 self._queued_bytes -= sent
                 if sent < len(frame):
-                    queue[0] = (frame[sent:], messages, payload_bytes)
+                    queue[0] = (memoryview(frame)[sent:], messages, payload_bytes)
                     return
                 queue.popleft()
                 if messages:
                     self._count_sent(messages, payload_bytes)
         except OSError as error:
-            self._gone(error_class_of(error))
+            self._read_last(error_class_of(error))
+            return
+        if queue:
             return
         self._write_watcher.stop()
-        if self._queued_pong is not None:
-            pong, self._queued_pong = self._queued_pong, None
-            self._put(pong, 0, 0)
+        if self.state == "open":
+            if self._queued_pong is not None:
+                pong, self._queued_pong = self._queued_pong, None
+                self._put(pong, 0, 0)
+        elif not self.is_close_ours:  # the answer to the peer's close frame is out
+            self._gone(self.error_class or "closed_1000")
 
     # ── ending ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -422,10 +435,11 @@ class Transport:
     def begin_close(self, code: int = 1000, reason: str = "") -> None:
         """Send the close frame, behind all that is queued; does not block. `close` waits for the rest."""
         if self.state == "open":
+            frame = self._codec.encode_close(code, reason)
             self.become("closing")
             self.is_close_ours = True
             self.error_class = f"closed_{code}"
-            self._put(self._codec.encode_close(code, reason), 0, 0)
+            self._put(frame, 0, 0)
 
     def _wait_until_gone(self, until_s: float) -> None:
         waiter: Waiter[None] = Waiter()
@@ -439,9 +453,7 @@ class Transport:
 
     def _after_close_frames(self) -> None:
         """Both close frames are out and in: RFC 6455 lets the server close TCP first; we wait for it for a moment."""
-        if self.is_close_ours:
-            self._gone(self.error_class or "closed_1000")
-        elif not self._queue:
+        if self.is_close_ours or not self._queue:
             self._gone(self.error_class or "closed_1000")
         else:
             self._shared.wheel.arm(self, monotonic() + CLOSE_TIMEOUT_S)
@@ -465,7 +477,14 @@ class Transport:
 
     def _gone_soon(self, error_class: str) -> None:
         """As `_gone`, for callers inside a send: the end must not run before they have registered what they sent."""
-        self._shared.loop.run_callback(self._gone, error_class)
+        self._shared.loop.run_callback(self._read_last, error_class)
+
+    def _read_last(self, error_class: str) -> None:
+        """A send has failed: end, but read first what the peer had sent before it went, such as its close frame."""
+        for _ in range(READS_AT_THE_END):
+            if not self._on_readable():
+                break
+        self._gone(error_class)
 
     def _gone(self, error_class: str, lingers: bool = False) -> None:
         sock = self._sock
@@ -478,14 +497,15 @@ class Transport:
                 watcher.close()
         self._fd_watcher = self._write_watcher = None
         self._shared.wheel.disarm(self)
-        if self._tls is not None and self.state == "closing":
-            try:
-                sock.send(self._tls.close_notify())
-            except OSError:
-                pass  # the peer has gone first: there is nobody left to tell
+        goodbye = self._tls.close_notify() if self._tls is not None and self.state == "closing" else b""
         if lingers:
-            Lingering(sock, self._shared, b"".join(frame for frame, _, _ in self._queue or ()))
+            Lingering(sock, self._shared, b"".join([*(frame for frame, _, _ in self._queue or ()), goodbye]))
         else:
+            if goodbye and not self._queue:  # behind half a record it would only be noise
+                try:
+                    sock.send(goodbye)
+                except OSError:
+                    pass  # the peer has gone first: there is nobody left to tell
             sock.close()
         self.lost_s = monotonic()
         is_orderly = self.is_close_ours or (self.error_class in ORDERLY and not self._has_open_work())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from locust_ext.core.accounting.facts import RunFacts
 from locust_ext.core.accounting.ledger import Ledger
 from locust_ext.core.accounting.live import ConnectionStates, Traffic
-from locust_ext.core.accounting.names import Key, Names, clean, public_url
+from locust_ext.core.accounting.names import Key, Names, clean
 from locust_ext.core.accounting.seconds import Seconds
 from locust_ext.core.accounting.sums import Sums
 from locust_ext.core.accounting.totals import Source, Totals
@@ -39,9 +40,7 @@ class Recorder:
         self._live = Sums()
         self._by_raw_key: dict[Key, Ledger] = {}
         self._states = ConnectionStates()
-        self._facts: dict[str, object] = {}
-        self._versions: dict[str, str] = {}
-        self._invalid_because: dict[str, None] = {}
+        self._facts = RunFacts()
         self._run_began: float | None = None
         self._counts_began: float | None = None
         self._ended: float | None = None
@@ -61,9 +60,7 @@ class Recorder:
         self._names.forget()
         for key in self._live.ledgers:
             self._names.resolve(key)  # the names of what is in flight count first
-        self._facts.clear()
-        self._versions.clear()
-        self._invalid_because.clear()
+        self._facts = RunFacts()
         self._run_began = self._counts_began = now
         self._ended = None
         self._seq = 0
@@ -98,20 +95,12 @@ class Recorder:
 
         `users` keeps the largest number told; `host` loses a password or a query it may have.
         """
-        for fact, text in (("started_at", started_at), ("host", host), ("scenario", scenario)):
-            if text is not None:
-                self._facts[fact] = public_url(text) if fact == "host" else clean(text)
-        if seed is not None:
-            self._facts["seed"] = seed
-        if users is not None:
-            known = self._facts.get("users")
-            self._facts["users"] = max(users, known) if isinstance(known, int) else users
-        self._versions.update(versions or {})
+        told = {"started_at": started_at, "host": host, "scenario": scenario, "seed": seed, "users": users}
+        self._facts.tell(told, versions)
 
     def mark_invalid(self, reason: str) -> None:
         """The measurement is not valid, and why; the same reason counts once."""
-        if len(self._invalid_because) < 100:
-            self._invalid_because[reason] = None
+        self._facts.invalid(reason)
 
     @property
     def run_id(self) -> str:
@@ -374,7 +363,7 @@ class Recorder:
     def _run_info(self, now: float) -> RunInfo:
         sources = self._totals.sources
         workers = self.workers
-        reasons = list(self._invalid_because)
+        reasons = list(self._facts.reasons)
         for worker in workers:
             if sources[worker].is_lost and not sources[worker].is_final:
                 reasons.append(f"worker {clean(worker)} was lost: what it did after its last report is missing")
@@ -384,10 +373,9 @@ class Recorder:
             id=self.run_id,
             duration_s=0.0 if began is None else max(0.0, end - began),
             workers=sum(1 for worker in workers if sources[worker].has_reported),
-            versions=dict(self._versions),
             invalid_because=tuple(reasons),
             complete=self._ended is not None and all(sources[worker].is_final for worker in workers),
-            **self._facts,  # type: ignore[arg-type]
+            **self._facts.fields(),
         )
 
     def _renew_live(self) -> None:

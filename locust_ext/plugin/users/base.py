@@ -125,7 +125,8 @@ class RealTimeUser(User):
         self._bound: BoundGenerator | None = None
         self._due_s = 0.0
         self._is_present = False
-        self._is_being_killed = False
+        self.is_being_killed = False
+        """The kill has been sent and not yet come: the user was resting, and must not begin anything new."""
         # Locust calls on_start and on_stop on the instance: what must happen around them does not depend on super() calls.
         self._own_on_start, self._own_on_stop = self.on_start, self.on_stop
         self.on_start = self._start_up  # type: ignore[method-assign]
@@ -165,6 +166,7 @@ class RealTimeUser(User):
                 self.drive_rest(False)
 
     def _shut_down(self) -> None:
+        self.is_being_killed = False  # it has come; what ``on_stop`` does is wanted
         try:
             self._own_on_stop()
         except OperationError:
@@ -366,15 +368,20 @@ class RealTimeUser(User):
             )
 
     def stop(self, force: bool = False) -> bool:
-        self._is_being_killed = force or self._state == LOCUST_STATE_WAITING
+        self.is_being_killed = force or self._state == LOCUST_STATE_WAITING
         return super().stop(force)
+
+    def wait_for_kill(self) -> None:
+        """Called by whatever would begin an operation: Locust's kill is on its way, and would cut it off."""
+        if gevent.getcurrent() is self._greenlet:
+            gevent.sleep(KILL_COMES_S)
 
     def drive_rest(self, rests: bool) -> None:
         """Locust may kill a waiting user at once; one that works is asked to stop, and gets its ``stop_timeout``."""
         if gevent.getcurrent() is not self._greenlet:
             return
-        if self._is_being_killed:
-            gevent.sleep(KILL_COMES_S)  # it was resting when the kill was sent: it must not begin something new
+        if self.is_being_killed:
+            self.wait_for_kill()
         if self._state == LOCUST_STATE_STOPPING:
             raise StopUser
         self._state = LOCUST_STATE_WAITING if rests else LOCUST_STATE_RUNNING

@@ -226,6 +226,8 @@ class Channel(Generic[C]):
     def _record_send(self, name: str, tags: tuple[str, ...], send: Callable[[C], int]) -> None:
         """Perform a one-way send and record it as ``SEND``, without a response time. Raises `OperationError`."""
         user = self._user
+        if user.is_being_killed:
+            user.wait_for_kill()
         facts = user.intake.recorder
         error: OperationError | None = None
         size = 0

@@ -167,6 +167,9 @@ class ContextSession(FastHttpSession):
         self, method: str, url: str, name: str | None = None, headers: Any = None, **kwargs: Any
     ) -> Any:
         """As `FastHttpSession.request`."""
+        user = cast(RealTimeUser, self.user)
+        if user.is_being_killed:
+            user.wait_for_kill()
         shown = name or self.request_name or url.partition("?")[0]
         if self.bearer is not None and (token := self.bearer()):
             headers = {"Authorization": f"Bearer {token}", **(headers or {})}

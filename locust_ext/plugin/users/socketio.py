@@ -80,6 +80,8 @@ class SocketIOChannel(Channel[SocketIOConnection]):
         `RequestTimeout`, `ConnectionLost`, `ErrorReply`, each recorded; uncaught in a task it ends that turn quietly.
         """
         user = self._user
+        if user.is_being_killed:
+            user.wait_for_kill()
         name = event if name is None else name
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         connection = self.connection

@@ -72,6 +72,8 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         quietly. ``intended_s`` (monotonic) is when an open-loop schedule wanted it sent.
         """
         user = self._user
+        if user.is_being_killed:
+            user.wait_for_kill()
         name = push_name(message) if name is None else name
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         connection = self.connection
@@ -108,6 +110,8 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         Blocks while ``max_in_flight`` requests are open. Raises `RequestTimeout`, `ConnectionLost` if it could not be sent.
         """
         user = self._user
+        if user.is_being_killed:
+            user.wait_for_kill()
         name = push_name(message) if name is None else name
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         deadline_s = monotonic() + timeout_s

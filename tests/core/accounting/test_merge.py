@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locust_ext.core.accounting import Recorder, wire
@@ -24,6 +24,7 @@ def only(snapshot: Snapshot) -> OperationStats:
     return operation
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), events), max_size=6), st.randoms(use_true_random=False), st.booleans())
 def test_any_split_in_any_order_with_repetitions_counts_as_one_process(
     batches: list[tuple[int, list[Event]]], rng: random.Random, over_the_wire: bool

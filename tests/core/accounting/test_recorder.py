@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locust_ext.core.accounting import Recorder
@@ -105,6 +106,7 @@ def test_an_end_without_a_start_counts_as_started_and_never_makes_the_gauge_nega
     assert (only(recorder.snapshot(11.0)).started, only(recorder.snapshot(11.0)).in_flight) == (1, 0)
 
 
+@settings(deadline=None)
 @given(events, st.lists(st.integers(0, 60), max_size=5))
 def test_the_ledger_balances_at_every_moment_whenever_it_is_drained(stream: list[Event], drains: list[int]) -> None:
     """`started` is compared with a count of its own: begun and still going, plus every end."""
@@ -128,6 +130,7 @@ def test_the_ledger_balances_at_every_moment_whenever_it_is_drained(stream: list
             assert sum(stats.errors.values()) == stats.failures
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(finished, others), max_size=40))
 def test_a_snapshot_does_not_change_afterwards(stream: list[Event]) -> None:
     recorder = recording()
@@ -302,3 +305,27 @@ def test_reasons_against_the_run_are_named_once_each() -> None:
     recorder.mark_invalid("the generator was the bottleneck")
     assert recorder.snapshot(11.0).run.invalid_because == ("the generator was the bottleneck",)
     assert not recorder.snapshot(11.0).run.valid
+
+
+def test_memory_is_flat_over_samples_once_the_buckets_are_there() -> None:
+    recorder = Recorder()
+    recorder.begin("r", 0.0)
+
+    def a_few_seconds(start: int) -> None:
+        for second in range(start, start + 3):
+            for name in range(20):
+                for sample in range(0, 100_000, 250):
+                    recorder.operation("WS", f"name {name}", sample, 10)
+            recorder.tick(float(second + 1))
+
+    a_few_seconds(0)
+    tracemalloc.start()
+    try:
+        a_few_seconds(3)
+        before, _ = tracemalloc.get_traced_memory()
+        a_few_seconds(6)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # 24,000 samples and three rows of the timeline later: a row is some 1.5 KB.
+    assert after - before < 30_000

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locust_ext.core.accounting import Recorder, wire
@@ -208,6 +208,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(content())), json_values)
 def test_whatever_stands_in_a_field_gives_a_delta_or_a_wire_error(field: str, value: object) -> None:
     try:
@@ -222,6 +223,7 @@ def test_whatever_stands_in_a_field_gives_a_delta_or_a_wire_error(field: str, va
     assert isinstance(got, Delta)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_random_bytes_raise_nothing_else(blob: bytes) -> None:
     with pytest.raises(WireError):

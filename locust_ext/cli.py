@@ -1,0 +1,90 @@
+"""The ``locust-ext`` console command: one row of ``COMMANDS`` and one function a subcommand.
+
+Exit codes: the subcommand's own · 1 bad input or no target, told in one line · 2 a wrong command line · 130 Ctrl-C.
+A subcommand's function is handed the arguments after its name, parses them itself, and imports what it needs when it
+is called: ``locust-ext --help`` loads neither Locust nor a server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from locust_ext.errors import ConfigError, TargetUnavailable
+
+PROGRAM: Final = "locust-ext"
+
+
+def server(arguments: Sequence[str]) -> int:
+    """Serve the reference server until it is told to end; its flags are those of ``python -m locust_ext.refserver``."""
+    from locust_ext.refserver.__main__ import main as serve
+
+    return serve(arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One subcommand: its line in the help, and what it does with the arguments after its name."""
+
+    help: str
+    run: Callable[[Sequence[str]], int]
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "server": Command("start the reference server (locust-ext server --help: its flags)", server),
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The part of the command line up to and including the subcommand's name; the rest is the subcommand's."""
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} [-h] [--version] COMMAND …",
+        description="What locust-ext does outside a Locust run.",
+        epilog=f"commands:\n{rows}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the subcommand that ``argv`` (default: the process's arguments) names; returns the exit code.
+
+    Raises ``SystemExit`` where argparse does: 0 after a help text, 2 after a usage error.
+    """
+    parser = build_parser()
+    parsed = parser.parse_args(argv)
+    if parsed.version:
+        from locust_ext import __version__
+
+        print(f"{PROGRAM} {__version__}")
+        return 0
+    if parsed.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    command = COMMANDS.get(parsed.command)
+    if command is None:
+        near = difflib.get_close_matches(parsed.command, COMMANDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        parser.error(f"unknown command {parsed.command!r}, expected one of {', '.join(COMMANDS)}{hint}")
+    try:
+        return command.run(parsed.arguments)
+    except (ConfigError, TargetUnavailable) as error:
+        print(f"{PROGRAM} {parsed.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

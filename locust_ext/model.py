@@ -1,0 +1,501 @@
+"""The waist: what was measured, as plain frozen data; every output hangs off one `Snapshot`.
+
+    Snapshot ─┬─ RunInfo            which run, how long, whether it is valid
+              ├─ OperationStats …   the ledger of one (type, name, tags), with its latencies
+              ├─ ConnectionStats    connections by state, peak, reconnects
+              ├─ TrafficStats       messages and payload bytes
+              ├─ PushStats …        messages that the server sent unasked, by event
+              ├─ Second …           the timeline, a row for each second (fewer after an hour)
+              └─ Check …, Comparison   what was asked of the run, and the run beside a baseline
+    Delta                           what one process counted since it was last drained, on its way to the master
+
+Units stand in the names: `_us` is whole microseconds, `_s` seconds, `bytes` payload bytes before compression. Sums are
+integers, so that adding them up in any order gives the same number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+EXACT_BELOW_US: Final = 256
+"""Below this every microsecond has a bucket of its own."""
+LARGEST_US: Final = 3_600_000_000
+"""One hour; longer samples share the last bucket (count, sum, min and max stay exact)."""
+ROUND_TRIP_TYPES: Final = ("WS", "SIO")
+"""The operation types whose latency is a message's round trip."""
+PUSH: Final = "PUSH"
+OTHER: Final = "__other__"
+"""The name that takes what comes after the cap on distinct names."""
+
+
+def bucket_of(value_us: int) -> int:
+    """The index of the bucket that `value_us` (>= 0) falls into: log-linear, 128 buckets for each power of two.
+
+    The layout is that of HdrHistogram (http://hdrhistogram.org) with 8 significant bits: a bucket is at most 1/128
+    (0.8 %) wide, so that its midpoint is at most 0.4 % off.
+    """
+    if value_us < EXACT_BELOW_US:
+        return value_us
+    if value_us > LARGEST_US:
+        value_us = LARGEST_US
+    shift = value_us.bit_length() - 8
+    return (shift << 7) + (value_us >> shift)
+
+
+BUCKETS: Final = bucket_of(LARGEST_US) + 1
+
+
+def bucket_bounds_us(bucket: int) -> tuple[int, int]:
+    """The smallest and the largest value of a bucket."""
+    if bucket < EXACT_BELOW_US:
+        return bucket, bucket
+    shift = (bucket >> 7) - 1
+    low = (bucket - (shift << 7)) << shift
+    return low, low + (1 << shift) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How many samples fell into which bucket; count, sum, min and max are exact.
+
+    `min_us` and `max_us` are None where there is no sample. After `minus` they are the bounds of the outermost buckets.
+    """
+
+    count: int = 0
+    sum_us: int = 0
+    min_us: int | None = None
+    max_us: int | None = None
+    buckets: Mapping[int, int] = field(default_factory=dict)
+    """Bucket index -> number of samples (> 0); in no particular order."""
+
+    @property
+    def average_us(self) -> float | None:
+        return self.sum_us / self.count if self.count else None
+
+    def percentile_us(self, q: float) -> int | None:
+        """The latency that `q` per cent (0 to 100) of the samples do not exceed, by nearest rank; None without samples.
+
+        At most 0.4 % off; exact for the first and the last rank.
+        """
+        return self.percentiles_us((q,))[0]
+
+    def percentiles_us(self, qs: Iterable[float]) -> list[int | None]:
+        """`percentile_us` of several `qs` at the price of one."""
+        qs = list(qs)
+        if any(not 0 <= q <= 100 for q in qs):
+            raise ValueError(f"percentiles lie between 0 and 100, got {qs}")
+        if self.min_us is None or self.max_us is None:
+            return [None] * len(qs)
+        # Rounded first: 99.9 % of 1000 is 999.0000000000001 in floating point, which is rank 999.
+        ranks = [ceil(round(q * self.count / 100, 6)) for q in qs]
+        found: list[int | None] = [None] * len(qs)
+        waiting = sorted(range(len(qs)), key=ranks.__getitem__)
+        below = position = 0
+        for bucket in sorted(self.buckets):
+            below += self.buckets[bucket]
+            while position < len(waiting) and ranks[waiting[position]] <= below:
+                which = waiting[position]
+                found[which] = self._value_us(bucket, ranks[which])
+                position += 1
+        return found
+
+    def _value_us(self, bucket: int, rank: int) -> int:
+        assert self.min_us is not None
+        assert self.max_us is not None
+        if rank <= 1:
+            return self.min_us
+        if rank >= self.count:
+            return self.max_us
+        low, high = bucket_bounds_us(bucket)
+        return min(max((low + high + 1) // 2, self.min_us), self.max_us)
+
+    def plus(self, *others: Distribution) -> Distribution:
+        """This and the others as one: associative and commutative."""
+        parts = [part for part in (self, *others) if part.count]
+        if len(parts) < 2:
+            return parts[0] if parts else EMPTY
+        buckets = dict(parts[0].buckets)
+        for part in parts[1:]:
+            for bucket, count in part.buckets.items():
+                buckets[bucket] = buckets.get(bucket, 0) + count
+        return Distribution(
+            sum(part.count for part in parts),
+            sum(part.sum_us for part in parts),
+            min(part.min_us for part in parts if part.min_us is not None),
+            max(part.max_us for part in parts if part.max_us is not None),
+            buckets,
+        )
+
+    def minus(self, earlier: Distribution) -> Distribution:
+        """What came after `earlier`, which must be an older state of the same distribution (else ValueError)."""
+        buckets = dict(self.buckets)
+        for bucket, count in earlier.buckets.items():
+            left = buckets.get(bucket, 0) - count
+            if left < 0:
+                raise ValueError("not an earlier state of this distribution")
+            if left:
+                buckets[bucket] = left
+            else:
+                del buckets[bucket]
+        if not buckets or self.min_us is None or self.max_us is None:
+            return EMPTY
+        low, high = bucket_bounds_us(min(buckets))[0], bucket_bounds_us(max(buckets))[1]
+        return Distribution(
+            self.count - earlier.count,
+            self.sum_us - earlier.sum_us,
+            max(low, self.min_us),
+            self.max_us if max(buckets) == BUCKETS - 1 else min(high, self.max_us),
+            buckets,
+        )
+
+    def to_text(self) -> str:
+        """`1;sum;min;max;` and the buckets in order, as steps from one to the next, `*count` unless it is one."""
+        if not self.count:
+            return "1;0;;;"
+        steps, before = [], 0
+        for bucket in sorted(self.buckets):
+            count = self.buckets[bucket]
+            steps.append(f"{bucket - before}*{count}" if count > 1 else str(bucket - before))
+            before = bucket
+        return f"1;{self.sum_us};{self.min_us};{self.max_us};{','.join(steps)}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Distribution:
+        """What `to_text` wrote; ValueError for anything else, in bounded time and memory."""
+        try:
+            version, total, low, high, steps = text.split(";")
+            if version != "1" or not text.isascii():
+                raise ValueError
+            if text == EMPTY.to_text():
+                return EMPTY
+            buckets: dict[int, int] = {}
+            bucket = 0
+            for step in steps.split(",", BUCKETS):
+                distance, _, count = step.partition("*")
+                bucket += int(distance)
+                if bucket in buckets:
+                    raise ValueError
+                buckets[bucket] = int(count or 1)
+            return cls.checked(int(total), int(low), int(high), buckets)
+        except (ValueError, AttributeError):
+            raise ValueError("not the text of a histogram") from None
+
+    @classmethod
+    def checked(cls, sum_us: int, min_us: int, max_us: int, buckets: Mapping[int, int]) -> Distribution:
+        """A distribution from numbers that came from outside; ValueError unless they can belong together."""
+        if not buckets:
+            raise ValueError("a histogram without buckets")
+        count = sum(buckets.values())
+        if (
+            min(buckets.values()) < 1
+            or not 0 <= min_us <= max_us
+            or not count < 2**63
+            or bucket_of(min_us) != min(buckets)
+            or bucket_of(max_us) != max(buckets)
+            or not min_us * count <= sum_us <= max_us * count
+        ):
+            raise ValueError("numbers of a histogram that cannot belong together")
+        return cls(count, sum_us, min_us, max_us, buckets)
+
+
+EMPTY: Final = Distribution()
+
+
+@dataclass(frozen=True, slots=True)
+class OperationStats:
+    """The ledger of one operation, exact at every moment, and its latencies.
+
+    `latency` holds the operations that were answered: the successes, and failures whose class says that a reply came
+    (`error_reply`, `check_failed`, `http_<status>`). Timeouts, losses and cancellations are never latency samples.
+    """
+
+    type: str
+    name: str
+    tags: tuple[str, ...] = ()
+    ok: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    lost: int = 0
+    cancelled: int = 0
+    in_flight: int = 0
+    late: int = 0
+    duplicate: int = 0
+    unmatched: int = 0
+    bytes_received: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Error class -> failures; its sum is `failures`."""
+    latency: Distribution = EMPTY
+    """From the intended send in paced modes, else from the actual one."""
+    service: Distribution | None = None
+    """From the actual send; None in unpaced modes, where `latency` is that."""
+
+    @property
+    def started(self) -> int:
+        return self.ok + self.failed + self.timed_out + self.lost + self.cancelled + self.in_flight
+
+    @property
+    def failures(self) -> int:
+        return self.failed + self.timed_out + self.lost
+
+    @property
+    def finished(self) -> int:
+        """Ended with a result: what an error rate is a part of. Cancelled ones have none."""
+        return self.ok + self.failures
+
+    @property
+    def error_rate(self) -> float | None:
+        """0 to 1; None while nothing has finished."""
+        return self.failures / self.finished if self.finished else None
+
+
+@dataclass(frozen=True, slots=True)
+class PushStats:
+    """Messages of one event that the server sent unasked."""
+
+    event: str
+    received: int = 0
+    bytes_received: int = 0
+    lag: Distribution | None = None
+    """Delivery lag, where the message says when it was sent."""
+    expected: int | None = None
+    """Deliveries that the fan-outs whose receivers are known should have made; None where none is known."""
+    reached: int | None = None
+    """Deliveries that those same fan-outs made."""
+    spread: Distribution | None = None
+    """From the first receiver to the last, a sample for each fan-out."""
+
+    @property
+    def reach(self) -> float | None:
+        """Reached ÷ expected, 0 to 1; None where it is not known."""
+        return (self.reached or 0) / self.expected if self.expected else None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStats:
+    """Connections now. How many were opened, failed and dropped follows from the CONNECT and DROP operations."""
+
+    states: Mapping[str, int] = field(default_factory=dict)
+    """idle, connecting, open, closing, waiting (backoff), closed, failed -> connections; empty states are left out."""
+    peak_open: int = 0
+    """Most that were open at once; over several workers the sum of their peaks, an upper bound."""
+    reconnects: int = 0
+    closed_in_order: int = 0
+    inbox_dropped: int = 0
+    """Messages thrown away because a connection's inbox was full: its user read too slowly."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficStats:
+    """Application messages and their payload bytes; control frames and Engine.IO packets are none."""
+
+    messages_sent: int = 0
+    messages_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """Which run this is; what is not known is None or empty."""
+
+    id: str = ""
+    started_at: str | None = None
+    """Wall clock, ISO 8601, UTC."""
+    duration_s: float = 0.0
+    host: str | None = None
+    scenario: str | None = None
+    seed: int | None = None
+    users: int | None = None
+    """Most users that were asked for."""
+    workers: int = 0
+    """Workers that have reported; 0 in one process."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    invalid_because: tuple[str, ...] = ()
+    complete: bool = False
+    """The run has ended and every worker's last figures are in."""
+
+    @property
+    def valid(self) -> bool:
+        return not self.invalid_because
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """A row of the timeline: what ended in the `length_s` seconds from `start_s` after the start of the run."""
+
+    start_s: int
+    length_s: int = 1
+    finished: int = 0
+    failures: int = 0
+    messages_sent: int = 0
+    messages_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    pushes_received: int = 0
+    open_connections: int | None = None
+    """At the end of the row; None where no worker said."""
+    in_flight: int | None = None
+    round_trips: int = 0
+    min_us: int | None = None
+    p50_us: int | None = None
+    p95_us: int | None = None
+    p99_us: int | None = None
+    max_us: int | None = None
+    worst_failures: int = 0
+    """Most failures in one second of the row."""
+    least_finished: int = 0
+    """Fewest finished operations in one second of the row."""
+    complete: bool = True
+    """False: a worker had not reported when the row was closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was asked of the run: a rule, and what came of it."""
+
+    name: str
+    outcome: str
+    """`passed`, `failed` or `no_data`."""
+    text: str = ""
+    """What was measured against what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFigure:
+    """One figure of this run beside the same of the baseline."""
+
+    operation: str
+    """Type and name; empty for the run as a whole."""
+    figure: str
+    """With its unit: `p95_ms`, `error_rate`, `per_second`."""
+    before: float | None
+    after: float | None
+    outcome: str
+    """`same`, `worse`, `better` or `no_data` (too few samples, or not in both runs)."""
+    p_value: float | None = None
+    """How likely a difference as large is if nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """This run against a baseline."""
+
+    baseline: str
+    """Name of the baseline: its run id."""
+    figures: tuple[ComparedFigure, ...]
+    tolerance: float
+    """Relative change, 0 to 1, that does not count."""
+    caveats: tuple[str, ...] = ()
+    """Why the two runs may not be comparable."""
+
+    @property
+    def regressions(self) -> tuple[ComparedFigure, ...]:
+        return tuple(figure for figure in self.figures if figure.outcome == "worse")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that is known of a run at one moment."""
+
+    run: RunInfo = field(default_factory=RunInfo)
+    operations: tuple[OperationStats, ...] = ()
+    """In the order of type, name and tags."""
+    connections: ConnectionStats = field(default_factory=ConnectionStats)
+    traffic: TrafficStats = field(default_factory=TrafficStats)
+    pushes: tuple[PushStats, ...] = ()
+    """In the order of events."""
+    timeline: tuple[Second, ...] = ()
+    rules: tuple[Check, ...] = ()
+    """The rules' results, where rules were given."""
+    comparison: Comparison | None = None
+    """Where a baseline was given."""
+
+    def of_type(self, *types: str) -> tuple[OperationStats, ...]:
+        return tuple(operation for operation in self.operations if operation.type in types)
+
+    def _total(self, column: str, *types: str) -> int:
+        return sum(getattr(operation, column) for operation in self.operations if not types or operation.type in types)
+
+    @property
+    def latency(self) -> Distribution:
+        """The round trips: WebSocket and Socket.IO requests as one distribution."""
+        return EMPTY.plus(*(operation.latency for operation in self.of_type(*ROUND_TRIP_TYPES)))
+
+    @property
+    def finished(self) -> int:
+        """Operations that ended with a result, without PUSH."""
+        return self._total("finished") - self._total("finished", PUSH)
+
+    @property
+    def failures(self) -> int:
+        """Failed, timed out and lost operations, without PUSH."""
+        return self._total("failures") - self._total("failures", PUSH)
+
+    @property
+    def error_rate(self) -> float | None:
+        """`failures` ÷ `finished`, 0 to 1; None while nothing has finished."""
+        return self.failures / self.finished if self.finished else None
+
+    @property
+    def errors_by_class(self) -> dict[str, int]:
+        """Error class -> failures without PUSH, most frequent first."""
+        found: dict[str, int] = {}
+        for operation in self.operations:
+            if operation.type != PUSH:
+                for error_class, count in operation.errors.items():
+                    found[error_class] = found.get(error_class, 0) + count
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def in_flight(self) -> int:
+        return self._total("in_flight")
+
+    @property
+    def cancelled(self) -> int:
+        return self._total("cancelled")
+
+    @property
+    def connects(self) -> int:
+        """Attempts to open a connection that have finished."""
+        return self._total("finished", "CONNECT")
+
+    @property
+    def connects_ok(self) -> int:
+        return self._total("ok", "CONNECT")
+
+    @property
+    def dropped(self) -> int:
+        """Connections lost that neither side closed in order."""
+        return self._total("finished", "DROP")
+
+    @property
+    def pushes_received(self) -> int:
+        return sum(push.received for push in self.pushes)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one process counted since it was last drained, or one part of that.
+
+    The counts are differences; `in_flight` and the connections' states are gauges: their value at the drain.
+    """
+
+    run_id: str
+    worker: str
+    seq: int
+    """Number of the drain within the run, from 0."""
+    part: int = 0
+    parts: int = 1
+    final: bool = False
+    """The worker's last of this run."""
+    from_s: float | None = None
+    """Start of the period, in seconds since this process began the run; None where the drain was not told the time."""
+    to_s: float | None = None
+    operations: tuple[OperationStats, ...] = ()
+    pushes: tuple[PushStats, ...] = ()
+    connections: ConnectionStats | None = None
+    """In part 0 only."""
+    traffic: TrafficStats = field(default_factory=TrafficStats)

@@ -1,0 +1,66 @@
+"""`junit.xml`: the rules and the comparison as test cases, in the form that Jenkins, GitLab and GitHub actions read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from locust_ext.model import ComparedFigure, Snapshot
+from locust_ext.outputs.text import change_text, shown
+from locust_ext.outputs.verdict import verdict
+
+
+def junit_xml(snapshot: Snapshot) -> str:
+    """Three suites: the run (is it valid, did it do anything), the rules, the operations against the baseline.
+
+    A rule without data and a figure with too few samples are `skipped`: neither passed nor failed.
+    """
+    root = ElementTree.Element("testsuites", name="locust-ext")
+    _add(root, snapshot, "run", [_run_case(snapshot)])
+    if snapshot.rules:
+        _add(root, snapshot, "rules", [(rule.name, rule.outcome, rule.text) for rule in snapshot.rules])
+    if snapshot.comparison is not None:
+        _add(root, snapshot, "baseline", list(_compared(snapshot.comparison.figures)))
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _run_case(snapshot: Snapshot) -> tuple[str, str, str]:
+    is_good = snapshot.run.valid and snapshot.finished > 0
+    return "the measurement is valid", "passed" if is_good else "failed", verdict(snapshot)
+
+
+def _compared(figures: tuple[ComparedFigure, ...]) -> Iterator[tuple[str, str, str]]:
+    """A case for each operation: failed if one of its figures is worse, skipped if none could be judged."""
+    by_operation: dict[str, list[ComparedFigure]] = {}
+    for figure in figures:
+        by_operation.setdefault(figure.operation, []).append(figure)
+    for operation, of_it in by_operation.items():
+        worse = [figure for figure in of_it if figure.outcome == "worse"]
+        judged = [figure for figure in of_it if figure.outcome != "no_data"]
+        outcome = "failed" if worse else "passed" if judged else "no_data"
+        text = "; ".join(f"{each.figure} {each.before:.4g} -> {each.after:.4g} ({change_text(each)})" for each in worse)
+        yield operation or "all operations", outcome, text
+
+
+def _add(root: ElementTree.Element, snapshot: Snapshot, name: str, cases: list[tuple[str, str, str]]) -> None:
+    outcomes = [outcome for _, outcome, _ in cases]
+    suite = ElementTree.SubElement(
+        root,
+        "testsuite",
+        name=name,
+        tests=str(len(cases)),
+        failures=str(outcomes.count("failed")),
+        skipped=str(outcomes.count("no_data")),
+        errors="0",
+        time=f"{snapshot.run.duration_s:.3f}" if name == "run" else "0",
+    )
+    if snapshot.run.started_at:
+        suite.set("timestamp", snapshot.run.started_at.split("+")[0].removesuffix("Z"))
+    for title, outcome, text in cases:
+        case = ElementTree.SubElement(suite, "testcase", classname=f"locust-ext.{name}", name=shown(title, 200))
+        if outcome == "failed":
+            failure = ElementTree.SubElement(case, "failure", message=shown(text, 500), type=name)
+            failure.text = shown(text, 2000)
+        elif outcome == "no_data":
+            ElementTree.SubElement(case, "skipped", message=shown(text, 500) or "no data")

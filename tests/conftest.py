@@ -1,0 +1,44 @@
+"""What all tests have in common: Locust is imported before anything else, because it monkey-patches the process.
+
+A test may be skipped where a tool is not installed, with a reason that starts with "needs ". With
+``LOCUST_EXT_NO_SKIPS=1`` (set by ``.ci/run``) such a skip is a failure: there every tool is installed.
+"""
+
+from __future__ import annotations
+
+import locust  # noqa: F401 – monkey-patches, before a test imports socket, ssl or websocket
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+NO_SKIPS = os.environ.get("LOCUST_EXT_NO_SKIPS") == "1"
+
+
+def _fail_if_skipped_for_a_need(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if NO_SKIPS and report.skipped and isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        reason = reason.removeprefix("Skipped: ")
+        if reason.startswith("needs "):
+            report.outcome = "failed"
+            report.longrepr = f"{path}:{line}: skipped although LOCUST_EXT_NO_SKIPS=1: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_if_skipped_for_a_need(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped_for_a_need(report)
+    return report

@@ -1,0 +1,83 @@
+"""Snapshots for the tests of the outputs."""
+
+from __future__ import annotations
+
+from locust_ext.core.accounting import Recorder
+from locust_ext.model import Check, ComparedFigure, Comparison, Snapshot
+
+HOSTILE = "=1+1|<script>`x`\n\r\t\x1b[31m\u202e\"'&,;[a](http://b)*_é😀"
+
+
+def good() -> Snapshot:
+    """A run of 10 s without a failure, with every kind of figure."""
+    recorder = Recorder()
+    recorder.begin("20260101T120000-abc", 100.0)
+    recorder.describe(
+        started_at="2026-01-01T12:00:00.000+00:00",
+        host="http://127.0.0.1:8000",
+        scenario="realistic",
+        seed=7,
+        users=50,
+        versions={"locust": "2.47.0"},
+    )
+    for _ in range(50):
+        recorder.connection_state(None, "open")
+        recorder.operation("CONNECT", "/ws", 2500, 0)
+    for number in range(1000):
+        recorder.operation("WS", "query", 1000 + number, 100, service_us=1000)
+        recorder.operation("SIO", "set", 5000, 10, tags=("eu", "beta"))
+    for _ in range(200):
+        recorder.operation("GET", "/api/context", 3200, 50)
+        recorder.operation("SEND", "event", None, 0)
+        recorder.push("context_changed", 80, 700)
+    recorder.fan_out("context_changed", expected=200, reached=190, spread_us=900)
+    recorder.push("heartbeat", 2)
+    recorder.traffic.messages_sent = 2200
+    recorder.traffic.messages_received = 2201
+    recorder.traffic.bytes_sent = 150_000
+    recorder.traffic.bytes_received = 126_002
+    recorder.reconnected()
+    recorder.tick(101.0)
+    recorder.end(110.0)
+    return recorder.snapshot(111.0)
+
+
+def bad() -> Snapshot:
+    """A short run with failures of several classes, cancelled operations, hostile names, a rule and a baseline."""
+    recorder = Recorder()
+    recorder.begin("r", 0.0)
+    recorder.describe(scenario=HOSTILE, host="http://h/" + HOSTILE)
+    recorder.operation("CONNECT", "/ws", 1000, 0)
+    recorder.operation("CONNECT", "/ws", None, 0, "failed", "refused")
+    recorder.operation("DROP", "/ws", None, 0, "lost", "closed_1006")
+    for _ in range(990):
+        recorder.operation("WS", HOSTILE, 250_000, 0, tags=(HOSTILE,))
+    for _ in range(10):
+        recorder.operation("WS", HOSTILE, None, 0, "timed_out", "timeout", tags=(HOSTILE,))
+    recorder.operation("GET", "/", 5, 0, "failed", HOSTILE)
+    recorder.started("WS", "left")
+    recorder.cancelled("WS", "left")
+    recorder.push(HOSTILE, 1)
+    recorder.inbox_dropped()
+    recorder.end(2.0)
+    taken = recorder.snapshot(2.0)
+    figures = (
+        ComparedFigure("", "per_second", 500.0, 501.5, "same", 0.9),
+        ComparedFigure(f"WS {HOSTILE}", "p95_ms", 200.0, 250.0, "worse", 1e-9),
+        ComparedFigure(f"WS {HOSTILE}", "error_rate", 0.0, 0.01, "worse", 1e-5),
+        ComparedFigure("GET /", "p99_ms", None, 0.005, "no_data"),
+    )
+    return Snapshot(
+        run=taken.run,
+        operations=taken.operations,
+        connections=taken.connections,
+        traffic=taken.traffic,
+        pushes=taken.pushes,
+        timeline=taken.timeline,
+        rules=(
+            Check("p95 below 200 ms", "failed", "250 ms, wanted < 200 ms"),
+            Check(HOSTILE, "no_data", HOSTILE),
+            Check("error_rate", "passed", "0.012"),
+        ),
+        comparison=Comparison("earlier", figures, 0.1, ("users: 5 then, 6 now",)),
+    )

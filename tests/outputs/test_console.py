@@ -1,0 +1,99 @@
+"""The table at the end of a run, and its verdict."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from locust_ext.core.accounting import Recorder
+from locust_ext.model import OperationStats, RunInfo, Snapshot, TrafficStats
+from locust_ext.outputs import console, verdict
+from tests.outputs.examples import bad, good
+
+
+def test_a_good_run_reads_like_this() -> None:
+    assert console(good()) == (
+        "-- locust-ext result -----------------------------------------------------------\n"
+        "Run            realistic, 10.0 s, 50 users, http://127.0.0.1:8000\n"
+        "Connections    50 opened, 0 failed, 0 dropped, 1 reconnect, peak 50 open\n"
+        "Messages       2,200 sent (220/s), 2,201 received (220/s)\n"
+        "Pushes         201 received (20.1/s)\n"
+        "Push delay     p50 0.70 ms, p95 0.70 ms, p99 0.70 ms, max 0.70 ms (200)\n"
+        "Round trips    p50 2.00 ms, p95 5.00 ms, p99 5.00 ms, max 5.00 ms (2,000)\n"
+        "HTTP requests  p50 3.20 ms, p95 3.20 ms, p99 3.20 ms, max 3.20 ms (200)\n"
+        "Failures       none of 2,450 operations\n"
+        "Verdict        good: 2,450 operations, no failure\n"
+        "--------------------------------------------------------------------------------\n"
+    )
+
+
+def test_nothing_is_shown_that_was_not_measured() -> None:
+    assert console(Snapshot()) == (
+        "-- locust-ext result -----------------------------------------------------------\n"
+        "Run            0.0 s\n"
+        "Verdict        no load so far: nothing was sent\n"
+        "--------------------------------------------------------------------------------\n"
+    )
+
+
+def test_failures_rules_and_baseline_are_told_and_hostile_names_are_harmless() -> None:
+    text = console(bad())
+    lines = text.splitlines()
+    assert "Connections    1 opened, 1 failed, 1 dropped, 0 reconnects" in lines
+    assert "Failures       13 of 1,004 operations (1.3 %): timeout 10," in lines
+    assert "HTTP requests  none was answered" in lines
+    assert "Unread         1 message dropped: their users read too slowly" in lines
+    assert "Cancelled      1 operation cut off by the end of their users, no failures" in lines
+    assert "Rules          1 passed, 1 failed (p95 below 200 ms), 1 without data" in lines
+    assert "Baseline       2 regressions against earlier: WS" in lines
+    assert "Verdict        failures: 13 of 1,004 operations (1.3 %), most often timeout" in lines
+    assert max(map(len, lines)) <= 80
+    assert not [char for char in text if unicodedata.category(char)[0] == "C" and char != "\n"]
+
+
+def snapshot(*operations: OperationStats, **run: object) -> Snapshot:
+    return Snapshot(run=RunInfo(complete=True, **run), operations=operations)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (snapshot(), "no load: nothing was sent"),
+        (Snapshot(traffic=TrafficStats(messages_sent=3)), "no result so far: 3 messages started, none finished"),
+        (snapshot(OperationStats("WS", "q", cancelled=1)), "no result: 1 operation started, none finished"),
+        (snapshot(OperationStats("WS", "q", ok=12_345)), "good: 12,345 operations, no failure"),
+        (
+            snapshot(OperationStats("WS", "q", ok=988, timed_out=12, errors={"timeout": 12})),
+            "failures: 12 of 1,000 operations (1.2 %), most often timeout",
+        ),
+        (
+            snapshot(OperationStats("WS", "q", ok=999_999, lost=1, errors={"reset": 1})),
+            "failures: 1 of 1,000,000 operations (0.00010 %), most often reset",
+        ),
+        (
+            snapshot(OperationStats("WS", "q", ok=1, failed=9999, errors={"protocol": 9999})),
+            "failures: 9,999 of 10,000 operations (99.990 %), most often protocol",
+        ),
+        (
+            snapshot(OperationStats("WS", "q", failed=2, errors={"refused": 2})),
+            "failures: 2 of 2 operations (100 %), most often refused",
+        ),
+        (
+            snapshot(OperationStats("WS", "q", ok=5), invalid_because=("worker\n1 was lost", "and more")),
+            "not valid: worker?1 was lost; and more",
+        ),
+    ],
+)
+def test_the_verdict_is_one_honest_line(given: Snapshot, expected: str) -> None:
+    assert verdict(given) == expected
+
+
+def test_a_verdict_on_figures_that_are_not_all_in_says_so() -> None:
+    recorder = Recorder()
+    recorder.begin("r", 0.0)
+    recorder.operation("WS", "q", 5, 5)
+    assert verdict(recorder.snapshot(1.0)) == "good so far: 1 operation, no failure"
+    recorder.expect_worker("w1")
+    recorder.end(2.0)
+    assert verdict(recorder.snapshot(2.0)) == "good so far: 1 operation, no failure"

@@ -1,0 +1,183 @@
+"""`summary.json`: its keys, its schema, nothing made up, and the way back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import locust_ext.outputs
+from locust_ext.errors import ConfigError
+from locust_ext.model import Snapshot
+from locust_ext.outputs import REPORTS, read_summary
+from tests.outputs.examples import HOSTILE, bad, good
+
+SCHEMA = json.loads(Path(locust_ext.outputs.__file__).with_name("summary.schema.json").read_text())
+
+
+def document(snapshot: Snapshot) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(REPORTS["summary.json"](snapshot))
+    return decoded
+
+
+@pytest.mark.parametrize("snapshot", [Snapshot(), good(), bad()], ids=["empty", "good", "bad"])
+def test_every_summary_is_valid_by_the_published_schema(snapshot: Snapshot) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(document(snapshot), SCHEMA)
+
+
+def test_the_schema_refuses_what_does_not_belong() -> None:
+    for spoil in ({"error_metrics": {"total": -1, "by_class": {}}}, {"surprise": 1}, {"schema": 2}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(document(good()) | spoil, SCHEMA)
+
+
+def test_the_sections_hold_the_keys_and_numbers_that_were_promised() -> None:
+    summary = document(good())
+    assert summary["connection_metrics"] == {
+        "total_connections": 50,
+        "successful_connections": 50,
+        "failed_connections": 0,
+        "success_rate": 1.0,
+        "dropped": 0,
+        "reconnects": 1,
+        "peak_open": 50,
+    }
+    assert summary["message_metrics"] == {
+        "messages_sent": 2200,
+        "messages_received": 2201,
+        "bytes_sent": 150_000,
+        "bytes_received": 126_002,
+    }
+    assert summary["throughput_metrics"] == {
+        "messages_per_second_sent": 220.0,
+        "messages_per_second_received": 220.1,
+        "bytes_per_second_sent": 15_000.0,
+        "bytes_per_second_received": 12_600.2,
+    }
+    assert summary["latency_metrics"] == {
+        "min_ms": 1.0,
+        "max_ms": 5.0,
+        "avg_ms": 3.25,
+        "p50_ms": 1.996,
+        "p95_ms": 5.0,
+        "p99_ms": 5.0,
+        "p999_ms": 5.0,
+    }
+    assert summary["error_metrics"] == {"total": 0, "error_rate": 0.0, "by_class": {}}
+    assert summary["run"] == {
+        "id": "20260101T120000-abc",
+        "started_at": "2026-01-01T12:00:00.000+00:00",
+        "duration_s": 10.0,
+        "host": "http://127.0.0.1:8000",
+        "scenario": "realistic",
+        "seed": 7,
+        "users": 50,
+        "workers": 0,
+        "versions": {"locust": "2.47.0"},
+        "valid": True,
+        "invalid_because": [],
+        "complete": True,
+    }
+    pushes = summary["push_metrics"]
+    assert pushes["heartbeat"] == {"received": 1, "bytes_received": 2}
+    assert (pushes["context_changed"]["received"], pushes["context_changed"]["expected"]) == (200, 200)
+    assert pushes["context_changed"]["reach"] == 0.95
+    assert pushes["context_changed"]["lag_ms"]["p99"] == 0.7
+    assert pushes["context_changed"]["spread_ms"]["count"] == 1
+
+
+def test_an_operation_has_its_ledger_its_latencies_and_its_histogram() -> None:
+    operations = {(each["type"], each["name"]): each for each in document(good())["operations"]}
+    query = operations["WS", "query"]
+    assert {key: query[key] for key in ("started", "ok", "failed", "in_flight", "errors", "bytes_received")} == {
+        "started": 1000,
+        "ok": 1000,
+        "failed": 0,
+        "in_flight": 0,
+        "errors": {},
+        "bytes_received": 100_000,
+    }
+    assert (query["latency_ms"]["count"], query["latency_ms"]["max"], query["service_ms"]["max"]) == (1000, 1.999, 1.0)
+    assert query["histogram"].startswith("1;1499500;1000;1999;506*")
+    assert operations["SIO", "set"]["tags"] == ["eu", "beta"]
+    # A one-way message has no time: not a 0, and no empty table either.
+    assert not {"latency_ms", "service_ms", "histogram", "tags"} & operations["SEND", "event"].keys()
+
+
+def test_failures_are_counted_by_class_and_drops_beside_connections() -> None:
+    summary = document(bad())
+    assert summary["error_metrics"]["total"] == 13
+    assert summary["error_metrics"]["error_rate"] == pytest.approx(13 / 1004, abs=1e-9)
+    assert sum(summary["error_metrics"]["by_class"].values()) == 13
+    assert summary["error_metrics"]["by_class"]["closed_1006"] == 1
+    assert summary["connection_metrics"]["success_rate"] == 0.5
+    assert summary["connection_metrics"]["dropped"] == 1
+    assert summary["connection_metrics"]["inbox_dropped"] == 1
+    assert [rule["outcome"] for rule in summary["rules"]] == ["failed", "no_data", "passed"]
+    assert [figure["outcome"] for figure in summary["comparison"]["figures"]] == ["same", "worse", "worse", "no_data"]
+
+
+def test_names_come_through_json_as_they_are() -> None:
+    assert any(operation["name"] == HOSTILE for operation in document(bad())["operations"])
+
+
+def test_what_was_not_measured_is_absent() -> None:
+    summary = document(Snapshot())
+    assert summary["latency_metrics"] == {}
+    assert summary["throughput_metrics"] == {}
+    assert summary["error_metrics"] == {"total": 0, "by_class": {}}
+    assert "success_rate" not in summary["connection_metrics"]
+    assert not {"seed", "users", "host", "id"} & summary["run"].keys()
+    assert "null" not in REPORTS["summary.json"](good()) + REPORTS["summary.json"](bad())
+
+
+@pytest.mark.parametrize("snapshot", [Snapshot(), good(), bad()], ids=["empty", "good", "bad"])
+def test_a_summary_read_back_gives_the_same_figures(snapshot: Snapshot) -> None:
+    before = document(snapshot)
+    after = document(read_summary(REPORTS["summary.json"](snapshot)))
+    for each in before["operations"]:
+        each.pop("service_ms", None)
+    for push in before["push_metrics"].values():
+        push.pop("lag_ms", None)
+        push.pop("spread_ms", None)
+    before.pop("rules", None)
+    before.pop("comparison", None)
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key"),
+    [
+        (["schema"], 99, "schema"),
+        (["run"], [], "run"),
+        (["run", "duration_s"], "10", "run.duration_s"),
+        (["run", "duration_s"], -1, "run.duration_s"),
+        (["run", "complete"], 1, "run.complete"),
+        (["operations"], {}, "operations"),
+        (["operations", 1], 5, "operations[1].errors"),
+        (["operations", 0, "ok"], True, "operations[0].ok"),
+        (["operations", 0, "histogram"], "1;2;3", "operations[0].histogram"),
+        (["operations", 2, "errors"], {"x": "y"}, "operations[2].errors.x"),
+        (["message_metrics", "bytes_sent"], None, "message_metrics.bytes_sent"),
+        (["push_metrics", "heartbeat", "received"], 1.5, "push_metrics.heartbeat.received"),
+    ],
+)
+def test_a_baseline_that_was_tampered_with_is_refused_by_its_key(path: list[Any], value: object, key: str) -> None:
+    summary = document(good())
+    where: Any = summary
+    for step in path[:-1]:
+        where = where[step]
+    where[path[-1]] = value
+    with pytest.raises(ConfigError) as caught:
+        read_summary(json.dumps(summary), source="old/summary.json")
+    assert (caught.value.source, caught.value.key) == ("old/summary.json", key)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": NaN}', b"\xff\xfe"])
+def test_what_is_no_summary_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ConfigError):
+        read_summary(text)

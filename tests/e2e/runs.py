@@ -116,6 +116,9 @@ def headless(users: int = 20, run_s: float = 6, *more: str, report: bool = True)
     """Arguments of a short run of the realistic scenario."""
     arguments = ["--headless", "-u", str(users), "-r", str(users), "-t", f"{run_s:g}s", "--only-summary"]
     arguments += ["--ext-config", str(DEMO), *more]
+    if "--processes" in more:  # on ports of its own: something else may listen on Locust's default
+        port = str(free_port())
+        arguments += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
     return [*arguments, "--ext-report-dir", "out"] if report else arguments
 
 

@@ -47,11 +47,12 @@ def test_the_console_ends_with_a_table_and_a_verdict(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["one process", "--processes 2", "master and workers"])
 def test_client_and_server_count_the_same(tmp_path: Path, mode: str) -> None:
     with server() as target:
-        arguments = headless(20, 7, "-s", "5", "--host", target.url)
+        more = ["--processes", "2"] if mode == "--processes 2" else []
+        arguments = headless(20, 7, "-s", "5", "--host", target.url, *more)
         if mode == "master and workers":
             finished = run_distributed(tmp_path, *arguments)
         else:
-            finished = run_local(tmp_path, *arguments, *(["--processes", "2"] if "2" in mode else []))
+            finished = run_local(tmp_path, *arguments)
         counters = target.counters()
     assert finished.code == 0, finished.output
     assert [each.code for each in finished.workers] == [0] * len(finished.workers)

@@ -35,17 +35,6 @@ def descriptors() -> set[str]:
     return found
 
 
-class Facts(Recorder):
-    """A recorder that also counts what no Snapshot shows yet."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dropped_from_inbox = 0
-
-    def inbox_dropped(self) -> None:
-        self.dropped_from_inbox += 1
-
-
 def ledger(recorder: Recorder, type_: str, name: str | None = None) -> OperationStats:
     """The one ledger of this type (and name); fails if its sides do not balance."""
     found = [
@@ -87,7 +76,7 @@ class Client:
     """A connection, and what it told."""
 
     connection: Any
-    facts: Facts
+    facts: Recorder
     gone: list[Gone] = field(default_factory=list)
     done: list[Call] = field(default_factory=list)
 
@@ -127,6 +116,10 @@ class Client:
         return ledger(self.facts, type_, name)
 
     @property
+    def dropped_from_inbox(self) -> int:
+        return self.facts.snapshot(monotonic()).connections.inbox_dropped
+
+    @property
     def states(self) -> dict[str, int]:
         return dict(self.facts.snapshot(monotonic()).connections.states)
 
@@ -141,7 +134,7 @@ def client(
     make: Callable[..., Any] = WebSocketConnection,
     **more: Any,
 ) -> Client:
-    facts = Facts()
+    facts = Recorder()
     made = Client(None, facts)
 
     def on_done(call: Call) -> None:

@@ -67,7 +67,7 @@ class FakeUser:
         self.deeds.append(("connect", host) if host else "connect")
         error_class = self.connects.pop(0) if self.connects else None
         if error_class is not None:
-            raise ConnectFailed(error_class, retry_after_s=3.0)
+            raise ConnectFailed(error_class, retry_after_s=3.0 if error_class == "http_429" else None)
         self.is_connected = True
         self.on_connect()
 

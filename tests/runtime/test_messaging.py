@@ -373,7 +373,7 @@ def test_fault_32_a_full_inbox_drops_the_oldest_and_counts_it() -> None:
     ):
         eventually(lambda: it.connection.messages_received == 100)
         assert [it.connection.receive(0.1)["n"] for _ in range(10)] == list(range(90, 100))
-        assert it.connection.inbox_dropped == it.facts.dropped_from_inbox == 90
+        assert it.connection.inbox_dropped == it.dropped_from_inbox == 90
         assert sum(each.received for each in it.facts.snapshot(0.0).pushes) == 100
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import locust  # noqa: F401 – monkey-patches, before anything below imports a socket
 
+import logging
 import weakref
 from collections.abc import Callable
 from time import monotonic
@@ -24,6 +25,8 @@ from locust_ext.runtime.messaging import Call, MessagingConnection
 if TYPE_CHECKING:
     from locust_ext.plugin.users.base import RealTimeUser
 
+logger = logging.getLogger("locust_ext")
+
 C = TypeVar("C", bound=MessagingConnection)
 
 
@@ -37,6 +40,7 @@ class Channel(Generic[C]):
 
     def __init__(self, user: RealTimeUser, path: str) -> None:
         self._user = weakref.proxy(user)
+        self._intake = user.intake
         self.path = path
         self.name = path.partition("?")[0]
         """The statistics name of its CONNECTs and DROPs: the template, without a query that may hold a secret."""
@@ -164,17 +168,39 @@ class Channel(Generic[C]):
             user.channel_lost(self, error_class)
 
     def _report_drop(self, error_class: str) -> None:
-        user = self._user
-        user.intake.recorder.started("DROP", self.name)
-        user.intake.report(user, "DROP", self.name, None, 0, ConnectionLost(error_class))
+        self._intake.recorder.started("DROP", self.name)
+        self._report("DROP", self.name, None, 0, ConnectionLost(error_class))
+
+    def _report(self, *outcome: Any) -> None:
+        """Record an outcome; those that wait for the dispatcher may come after the user has gone."""
+        try:
+            self._intake.report(self._user, *outcome)
+        except ReferenceError:  # out of ``user.context()``, before anything is told
+            self._intake.report(_Departed, *outcome)
 
     # ── talking ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def on(self, event: str, handler: Callable[..., object]) -> None:
         """Call ``handler(message)`` in the dispatcher greenlet for each push named ``event`` (``"*"``: for each)."""
+        handler = self._guarded(handler)
         self._handlers.append((event, handler))
         if self.connection is not None:
             self.connection.on(event, handler)
+
+    def _guarded(self, handler: Callable[..., object]) -> Callable[[Any], None]:
+        """``handler``, whose exceptions are counted among Locust's, as those of a task are."""
+        user = self._user
+
+        def guarded(message: Any) -> None:
+            try:
+                handler(message)
+            except OperationError:
+                pass  # recorded already
+            except Exception as error:  # noqa: BLE001 – the locustfile's own code; it is told of
+                logger.error("a push handler raised", exc_info=error)
+                user.environment.events.user_error.fire(user_instance=user, exception=error, tb=error.__traceback__)
+
+        return guarded
 
     def ping(self) -> None:
         """Send a WebSocket ping now. Raises `ConnectionLost`."""
@@ -250,13 +276,20 @@ class Channel(Generic[C]):
         user.intake.report(user, self.type_, name, None, 0, error, None, tags)
 
     def _report_call(self, call: Call) -> None:
-        user = self._user
         error = call.error
         answered = error is None or isinstance(error, ErrorReply)
         latency_us = call.latency_us if answered or isinstance(error, RequestTimeout) else None
-        user.intake.report(
-            user, call.type, call.name, latency_us, call.length, error, call.service_us if answered else None, call.tags
+        self._report(
+            call.type, call.name, latency_us, call.length, error, call.service_us if answered else None, call.tags
         )
+
+
+class _Departed:
+    """Stands for a user that has gone before its last outcomes were reported."""
+
+    @staticmethod
+    def context() -> dict[str, Any]:
+        return {}
 
 
 class KeptChannel:

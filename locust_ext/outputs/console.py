@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from locust_ext.model import EMPTY, ROUND_TRIP_TYPES, Comparison, Distribution, Snapshot
+from locust_ext.outputs.advice import advice
 from locust_ext.outputs.text import change_text, count_text, ms_text, percent_text, rate_text, shown
 from locust_ext.outputs.verdict import verdict
 
@@ -71,6 +72,8 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if snapshot.comparison is not None:
         yield "Baseline", _baseline(snapshot.comparison)
     yield "Verdict", verdict(snapshot)
+    for sentence in advice(snapshot):
+        yield "Look at", sentence
 
 
 def _with_rate(count: int, verb: str, seconds: float) -> str:

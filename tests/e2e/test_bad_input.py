@@ -65,10 +65,14 @@ def test_forked_workers_end_with_a_master_that_refuses_its_input(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("host", "error_class"), [("http://127.0.0.1:1", "refused"), ("http://no-such-host.invalid", "dns")]
+    ("host", "error_class", "advice"),
+    [
+        ("http://127.0.0.1:1", "refused", "nothing listens at http://127.0.0.1:1: is the server running"),
+        ("http://no-such-host.invalid", "dns", "the name in http://no-such-host.invalid is not known"),
+    ],
 )
 def test_a_target_that_is_not_there_fails_connects_without_a_storm(
-    tmp_path: Path, host: str, error_class: str
+    tmp_path: Path, host: str, error_class: str, advice: str
 ) -> None:
     finished = run_local(tmp_path, *headless(5, 5, "--host", host))
     assert finished.code == 1
@@ -78,6 +82,7 @@ def test_a_target_that_is_not_there_fails_connects_without_a_storm(
     # Full jitter from 0.5 s: five users make a handful of attempts each in five seconds, not hundreds.
     assert 5 <= connect["failed"] <= 60
     assert f"{error_class}: " in finished.output
+    assert advice in " ".join(finished.output.split())
 
 
 @pytest.fixture
@@ -106,6 +111,7 @@ def test_a_server_that_speaks_http_only_fails_the_upgrade_with_its_status(tmp_pa
     (connect,) = finished.operations("CONNECT")
     assert set(connect["errors"]) == {"http_404"}
     assert "http_404: the server answered with HTTP status 404" in finished.output
+    assert "knows no WebSocket at that path" in " ".join(finished.output.split())
 
 
 def test_a_failed_request_ends_its_tasks_turn_quietly_and_counts_once(tmp_path: Path) -> None:
@@ -139,9 +145,7 @@ def test_waiting_for_the_target_lets_a_slow_server_start(tmp_path: Path) -> None
     )
     run.wait_for("Starting Locust")
     time.sleep(1.0)  # not for safety: the server is late on purpose
-    late = subprocess.Popen(
-        [sys.executable, "-m", "locust_ext.refserver", "--port", str(port)], stdin=subprocess.PIPE
-    )
+    late = subprocess.Popen([sys.executable, "-m", "locust_ext.refserver", "--port", str(port)], stdin=subprocess.PIPE)
     try:
         finished = run.finish()
     finally:

@@ -117,9 +117,7 @@ def test_a_worker_on_another_machine_says_that_it_cannot_reach_the_embedded_serv
         f"exec(open({str(DEMO.parents[1] / 'locustfiles' / 'realistic.py')!r}).read())\n"
     )
     worker = Locust("--worker", "--master-port", port, folder=tmp_path, locustfile=stranger)
-    master = Locust(
-        "--master", "--master-bind-port", port, "--expect-workers", "1", *headless(2, 3), folder=tmp_path
-    )
+    master = Locust("--master", "--master-bind-port", port, "--expect-workers", "1", *headless(2, 3), folder=tmp_path)
     said = worker.finish(40)
     assert said.code == 1
     assert "cannot reach the embedded server" in said.output

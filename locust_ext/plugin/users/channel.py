@@ -50,7 +50,6 @@ class Channel(Generic[C]):
         self._state: str | None = None
         self._handlers: list[tuple[str, Callable[..., object]]] = []
         self._reopened: list[Waiter[None]] = []
-        self._has_been_open = False
         self._is_lost = False
         self._is_shut = False
         self.last_error: str | None = None
@@ -104,9 +103,8 @@ class Channel(Generic[C]):
         for event, handler in self._handlers:
             connection.on(event, handler)
         user.intake.report(user, "CONNECT", self.name, round((connection.connected_s - begun_s) * 1e6))  # type: ignore[operator]
-        if self._has_been_open:
+        if self._is_lost:
             facts.reconnected()
-        self._has_been_open = True
         self._is_lost = False
         user.channel_opened(self)
         waiting, self._reopened = self._reopened, []

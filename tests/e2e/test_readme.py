@@ -1,0 +1,207 @@
+"""The README is true: every command in it is run, every piece of Python too, and its table is the one that is kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests import test_layers
+from tests.e2e.runs import ROOT, Finished, Locust, environment, free_port, headless, run_local, server
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+    for line in block.splitlines()
+    if line.strip()
+]
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+LOCUST = [command for command in COMMANDS if command.startswith("locust ")]
+
+
+def test_every_command_is_of_a_kind_that_a_test_here_runs() -> None:
+    others = [command for command in COMMANDS if command not in LOCUST]
+    assert others == ["make run", "make test", "locust-ext server --port 8080"]
+    assert len(LOCUST) == 6
+
+
+def test_the_readme_fits_one_page_of_a_tired_engineer() -> None:
+    assert len(README.splitlines()) <= 200
+
+
+def make(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree as it is, with the environment of these tests in the place of ``.venv``."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("Makefile", "pyproject.toml", "README.md", "locustfiles", "config"):
+        (folder / name).symlink_to(ROOT / name)
+    binaries = folder / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    for tool in ("locust", "locust-ext", "python"):
+        script = binaries / tool
+        target = sys.executable if tool == "python" else Path(sys.executable).with_name(tool)
+        script.write_text(f'#!/bin/sh\nexec "{target}" "$@"\n')
+        script.chmod(0o755)
+    stamp = folder / ".venv" / ".installed"
+    stamp.touch()
+    return folder
+
+
+def test_make_run_shows_what_the_readme_shows(checkout: Path) -> None:
+    done = make("run", folder=checkout)
+    assert done.returncode == 0, done.stdout
+    finished = Finished(0, done.stdout, 0.0, checkout / "reports" / "realistic")
+    assert {each["type"] for each in finished.operations()} >= {"CONNECT", "WS", "SIO", "GET", "POST"}
+    assert finished.summary["error_metrics"]["total"] == 0
+    assert sum(each["received"] for each in finished.summary["push_metrics"].values()) > 0
+    shown = re.search(r"```text\n(-- locust-ext result.*?)```", README, re.S)
+    assert shown is not None
+    labels = [line.split("  ")[0] for line in shown.group(1).splitlines()[1:-1]]
+    printed = done.stdout[done.stdout.index("-- locust-ext result") :].splitlines()
+    assert [line.split("  ")[0] for line in printed if line[:1].isalpha() and line[:15].strip() in labels] == labels
+
+
+def test_make_test_runs_pytest(checkout: Path) -> None:
+    assert make("-n", "test", folder=checkout).stdout.strip() == ".venv/bin/python -m pytest"
+
+
+def test_make_ui_prints_its_address_and_serves_there(checkout: Path) -> None:
+    port = free_port()
+    running = subprocess.Popen(
+        ["make", "ui", f"UI_PORT={port}"],
+        cwd=checkout,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline().strip() == f"Web UI: http://127.0.0.1:{port}"
+        until_s = time.monotonic() + 30
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as page:
+                    assert page.status == 200
+                break
+            except OSError:
+                assert time.monotonic() < until_s
+                time.sleep(0.05)
+    finally:
+        os.killpg(running.pid, signal.SIGINT)
+        rest, _ = running.communicate(timeout=20)
+    assert "Traceback" not in rest
+
+
+def test_the_server_command_serves(tmp_path: Path) -> None:
+    port = free_port()
+    command = shlex.split("locust-ext server --port 8080".replace("8080", str(port)))
+    running = subprocess.Popen(
+        [str(Path(sys.executable).with_name(command[0])), *command[1:]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline() == f"READY http://127.0.0.1:{port}\n"
+    finally:
+        running.terminate()
+        assert running.wait(10) == 0
+        running.stdout.close()
+
+
+@pytest.mark.parametrize(
+    "command", [command for command in LOCUST if "--master" not in command and "--worker" not in command]
+)
+def test_a_locust_command_of_the_readme_works(tmp_path: Path, checkout: Path, command: str) -> None:
+    """As it stands, but for the address, and a run time of seconds without a browser where it asks for one."""
+    words = shlex.split(command)[1:]
+    words[words.index("-f") + 1] = str(ROOT / "locustfiles" / "realistic.py")
+    with server() as target:
+        words = [word.replace("http://127.0.0.1:8080", target.url) for word in words]
+        if "--headless" not in words:
+            words += ["--headless", "-u", "5", "-t", "4s"]
+        if "--processes" in words:
+            port = str(free_port())
+            words += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+        run = Locust(*[word for word in words if word != "-f" and not word.endswith("realistic.py")], folder=tmp_path)
+        finished = run.finish()
+        used = target.counters()["connections"]
+    assert finished.code == 0, finished.output
+    assert "Verdict        good" in finished.output
+    assert (used > 0) == ("--host" in words)
+    if "--ext-report-dir" in words:
+        assert (tmp_path / "out" / "summary.json").exists()
+
+
+def test_the_master_and_worker_commands_of_the_readme_work_together(tmp_path: Path) -> None:
+    (master_command,) = [command for command in LOCUST if "--master " in command + " "]
+    (worker_command,) = [command for command in LOCUST if "--worker" in command]
+    port = str(free_port())
+    worker = Locust(*shlex.split(worker_command)[3:], "--master-port", port, folder=tmp_path)
+    master = Locust(*shlex.split(master_command)[3:], "--master-bind-port", port, folder=tmp_path)
+    finished = master.finish()
+    assert finished.code == 0, finished.output
+    assert worker.finish(15).code == 0
+    assert "1 worker" in finished.output
+
+
+def test_the_locustfile_of_the_readme_runs(tmp_path: Path) -> None:
+    locustfile = tmp_path / "analyst.py"
+    locustfile.write_text(PYTHON[0])
+    with server() as target:
+        finished = run_local(tmp_path, *headless(3, 5, "-s", "5", "--host", target.url), locustfile=locustfile)
+    assert finished.code == 0, finished.output
+    (ping,) = finished.operations("WS")
+    assert ping["name"] == "ping"
+    assert ping["ok"] == ping["started"] > 3
+
+
+def test_the_crowd_of_the_readme_runs(tmp_path: Path) -> None:
+    locustfile = tmp_path / "crowd.py"
+    locustfile.write_text(f"import locust_ext\nlocust_ext.install()\n{PYTHON[1]}")
+    with server() as target:
+        finished = run_local(tmp_path, *headless(5, 6, "-s", "5", "--host", target.url), locustfile=locustfile)
+    assert finished.code == 0, finished.output
+    assert finished.summary["message_metrics"]["messages_sent"] > 5
+
+
+def test_the_table_of_the_architecture_is_the_one_that_the_layers_test_keeps() -> None:
+    rows = re.findall(r"^\| (errors, model, settings|core|outputs|runtime|plugin|refserver) \|(.*)\|$", README, re.M)
+    columns = ["model", "core", "outputs", "runtime", "plugin", "refserver", "gevent", "locust, flask"]
+    shown = {}
+    for name, cells in rows:
+        allowed = {column for column, cell in zip(columns, cells.split("|"), strict=True) if cell.strip() == "yes"}
+        allowed |= {"errors"} if cells.split("|")[0].strip() in ("yes", "errors") else set()
+        shown["model" if name.startswith("errors") else name] = allowed
+
+    kept = {layer: set(layers) for layer, layers in test_layers.MAY_IMPORT.items() if layer not in ("errors", "root")}
+    assert shown == kept

@@ -13,12 +13,14 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST
 
 import logging
 import random
+import ssl
 from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar
 from time import monotonic
 from typing import Any, ClassVar, NoReturn
 
 import gevent
+from gevent import GreenletExit
 
 from locust_ext.core.lifecycle import Persistent, pattern
 from locust_ext.core.lifecycle.actions import LifecyclePattern
@@ -33,6 +35,7 @@ from locust_ext.runtime.address import Endpoint
 from locust_ext.runtime.driver import Driver
 from locust_ext.runtime.handshake import HandshakeOptions
 from locust_ext.runtime.process import ProcessShared, shared
+from locust_ext.runtime.proxy import ENVIRONMENT, parse_proxy, proxy_for
 from locust_ext.runtime.transport import TransportSettings
 
 logger = logging.getLogger("locust_ext")
@@ -77,13 +80,25 @@ class RealTimeUser(User):
     max_in_flight: int = 1
     """Requests that may be open on a connection at once, for ``submit`` and open loops."""
 
-    headers: Mapping[str, str] = {}
-    """Of the upgrade request. Values are never shown."""
-    subprotocols: tuple[str, ...] = ()
+    headers: Mapping[str, str] | Callable[[Any], Mapping[str, str]] = {}
+    """Of the upgrade request; a callable is asked at each connect, with the user. Values are never shown."""
+    subprotocols: str | tuple[str, ...] = ()
     origin: str | None = None
     token: str | Callable[[Any], str] | None = None
     """Sent as ``Authorization: Bearer``; a callable is asked at each connect, with the user. Never shown."""
     verify_tls: bool = True
+    """False: any certificate will do."""
+    ca_file: str | None = None
+    """PEM file with the authorities to trust, instead of the system's."""
+    client_certificate: str | tuple[str, str] | None = None
+    """PEM file of our own certificate with its key, or a pair of both."""
+    tls_context: ssl.SSLContext | None = None
+    """Instead of the three above."""
+    proxy: str | None = None
+    """``http://[user:password@]host:port``, ``socks5://…`` (also socks5h, socks4, socks4a), or ``"environment"``.
+
+    The last takes it from ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``. None: never a proxy. Never shown.
+    """
     compression: Any = False
     """True, or a `DeflateOffer`: permessage-deflate is offered (RFC 7692)."""
 
@@ -106,6 +121,8 @@ class RealTimeUser(User):
             if not own_tasks:
                 cls.tasks = [_drive]
             pattern(cls.pattern)  # a wrong one is an error of the locustfile, not of the run
+            if cls.proxy is not None and cls.proxy != ENVIRONMENT:
+                parse_proxy(cls.proxy)
 
     _is_task_driven: ClassVar[bool] = False
 
@@ -234,18 +251,33 @@ class RealTimeUser(User):
 
     def handshake_options(self, target: Endpoint) -> HandshakeOptions:
         """What this user's upgrade requests carry; override it for more."""
-        headers = dict(self.headers)
+        headers = self.own_headers()
         if token := self.bearer_token():
             headers["Authorization"] = f"Bearer {token}"
         return HandshakeOptions(
             headers=headers,
-            subprotocols=tuple(self.subprotocols),
+            subprotocols=(self.subprotocols,) if isinstance(self.subprotocols, str) else tuple(self.subprotocols),
             origin=self.origin,
             cookie=cookie_header(self.cookies, target),
             verify_tls=self.verify_tls,
+            tls_context=self.tls_context_in_use() if target.is_secure else None,
+            proxy=proxy_for(target, self.proxy),
             source_address=self.shared.next_source_address(),
             deflate=self._deflate_offer(),
         )
+
+    @classmethod
+    def tls_context_in_use(cls) -> ssl.SSLContext:
+        """The one context of all connections with this class's settings. Raises `ConfigError`."""
+        if cls.tls_context is not None:
+            return cls.tls_context
+        own = cls.client_certificate
+        return shared().tls_context(cls.verify_tls, cls.ca_file, (own,) if isinstance(own, str) else tuple(own or ()))
+
+    def own_headers(self) -> dict[str, str]:
+        """The headers to present now. Never to be shown."""
+        headers = self.setting("headers")
+        return dict(headers(self) if callable(headers) else headers)
 
     def setting(self, name: str) -> Any:
         """A setting as it was written: a function given as one is no method of the user."""
@@ -289,7 +321,7 @@ class RealTimeUser(User):
             _said.add(text)
             logger.error("%s cannot run: %s", type(self).__name__, text)
             self.environment.process_exit_code = 1
-        raise StopUser
+        raise GreenletExit  # not StopUser: out of on_start Locust would print a traceback of it
 
     main: Channel[Any] | None = None
     """The channel whose connection the pattern opens and loses; None: the user has none, and is always there."""

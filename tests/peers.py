@@ -1,8 +1,8 @@
-"""`Peer`: a scripted TCP server. It runs a list of steps for each connection it accepts, and records what it got, and when.
+"""`Peer`: a scripted TCP server. It runs a list of steps for each connection, and records what it got, and when.
 
 A step is a function of a `PeerConnection`; the functions below make them. Frames that are sent are built by hand
-(`websocket_frames`) and frames that come are decoded by ``wsproto``: nothing here uses the codec under test. Sockets are
-real ones on a free port of 127.0.0.1; under Locust's monkey patching each connection is a greenlet.
+(`websocket_frames`) and frames that come are decoded by ``wsproto``: nothing here uses the codec under test. Sockets
+are real ones on a free port of 127.0.0.1; under Locust's monkey patching each connection is a greenlet.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class PeerConnection:
 
 
 class Peer:
-    """``Peer(step, …)`` runs these steps for every connection; ``Peer([…], […])`` a list for each, the last one again."""
+    """``Peer(step, …)`` runs these steps for every connection; ``Peer([…], […])`` a list for each."""
 
     def __init__(
         self,
@@ -212,7 +212,8 @@ class Peer:
         script = self.scripts[min(connection.number, len(self.scripts) - 1)]
         try:
             if self.tls is not None:
-                connection.sock = self.tls.wrap_socket(connection.sock, server_side=True)
+                connection.sock = self.tls.wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
+                connection.sock.do_handshake()
             for step in script:
                 step(connection)
         except (OSError, AssertionError) as error:
@@ -244,7 +245,7 @@ class Peer:
         self.close()
 
 
-# ── steps ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def read_request() -> Step:
@@ -422,7 +423,7 @@ def echo(*, but: Callable[[Any], bytes | None] | None = None) -> Step:
     def step(peer: PeerConnection) -> None:
         done = 0
         while True:
-            peer.until(lambda each: len(each.got) > done or each.ended, 3600)
+            peer.until(lambda each, done=done: len(each.got) > done or each.ended, 3600)
             if len(peer.got) <= done:
                 peer.close_now()
                 return
@@ -442,7 +443,7 @@ def echo(*, but: Callable[[Any], bytes | None] | None = None) -> Step:
     return step
 
 
-# ── frames ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def text(message: Any) -> bytes:
@@ -460,7 +461,7 @@ def ping_frame(payload: bytes = b"") -> bytes:
     return frame(PING, payload)
 
 
-# ── addresses without a working server ─────────────────────────────────────────────────────────────────────────────────
+# ── addresses without a working server ───────────────────────────────────────────────────────────────────────────────
 
 
 def refused_port() -> int:

@@ -8,9 +8,11 @@ four seconds, of the workers that have ever sent a delta.
 
 from __future__ import annotations
 
+from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_MISSING, STATE_STOPPED, MasterRunner, WorkerRunner
 
 import logging
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -18,6 +20,9 @@ import gevent
 
 from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.core.accounting.wire import WireError, parts, unpack
+from locust_ext.model import Delta
+from locust_ext.plugin.push_rows import PushRows
+from locust_ext.runtime.generator_watch import GeneratorWatch
 from locust_ext.runtime.process import shared
 from locust_ext.runtime.ticker import Ticker
 
@@ -25,8 +30,27 @@ logger = logging.getLogger("locust_ext")
 
 DELTA = "locust_ext.delta"
 FINISH = "locust_ext.finish"
+RESET = "locust_ext.reset"
 INTERVAL_S = 1.0
 FINAL_WAIT_S = 4.0
+
+
+class Warmup:
+    """Calls back once, at the end of a run's warm-up; in every process at the same moment after its start."""
+
+    def __init__(self) -> None:
+        self._greenlet: Any = None
+
+    def begin(self, warmup_s: float, call: Callable[[], None]) -> None:
+        self.close()
+        if warmup_s > 0:
+            self._greenlet = gevent.spawn_later(warmup_s, call)
+
+    def close(self) -> None:
+        """Idempotent."""
+        greenlet, self._greenlet = self._greenlet, None
+        if greenlet is not None and greenlet is not gevent.getcurrent():
+            greenlet.kill(block=False)
 
 
 class WorkerSide:
@@ -38,27 +62,55 @@ class WorkerSide:
         self._ticker = Ticker(INTERVAL_S, self._tick)
         self._has_sent_final = True
         self._run = self._finished_run = ""
+        self._watch = GeneratorWatch(recorder.generator_period)
+        self._warmup = Warmup()
+        self._told_epoch: int | None = None
         recorder.worker = runner.client_id
+        recorder.on_drain = PushRows(runner.environment).add
         runner.register_message(FINISH, self._on_finish, concurrent=True)
+        runner.register_message(RESET, self._on_reset)
 
-    def begin(self, run_id: str) -> None:
+    def begin(self, run_id: str, warmup_s: float = 0.0, epoch: int = 0) -> None:
         """A run starts; the first delta goes out at once, so that the master knows whom to wait for."""
         if run_id == self._finished_run:
             return  # a spawn message that the master had sent before it stopped
         self._run = run_id
         vars(self._runner).pop("start_worker", None)
-        self._recorder.begin(run_id, monotonic())
+        now_s = monotonic()
+        self._recorder.begin(run_id, now_s, warmup_s)
+        if epoch:
+            self._recorder.reset(now_s, epoch)
+        self._told_epoch = None
         self._has_sent_final = False
-        self._send(final=False)
+        self._watch.start(now_s)
+        self._warmup.begin(warmup_s, self._end_warmup)
+        self._send(self._recorder.drain(now_s))
         self._ticker.start()
 
     def _tick(self, now_s: float) -> None:
-        self._send(final=False)
+        self._send(self._recorder.drain(now_s))
 
-    def _send(self, final: bool) -> None:
-        for blob in parts(self._recorder.drain(monotonic(), final=final)):
+    def _end_warmup(self) -> None:
+        self._send(self._recorder.end_warmup(monotonic()))
+
+    def _send(self, delta: Delta) -> None:
+        for blob in parts(delta):
             self._runner.send_message(DELTA, {"blob": blob})
             gevent.sleep(0)  # a blob a loop turn: the users go on meanwhile
+
+    def _on_reset(self, environment: Any, msg: Any, **_: Any) -> None:
+        """The master's counts begin anew. With ``--reset-stats`` Locust's own do so at its next message, not before."""
+        if msg.data.get("run") != self._run:
+            return
+        self._told_epoch = int(msg.data["epoch"])
+        if not (msg.data.get("at_spawning_complete") and self._runner.environment.reset_stats):
+            self.reset()
+
+    def reset(self) -> None:
+        """Begin the epoch that the master has told of, if it has."""
+        if self._told_epoch is not None:
+            self._recorder.reset(monotonic(), self._told_epoch)
+            self._told_epoch = None
 
     def finish(self) -> None:
         """The users are gone: send what is left, Locust's own report first. Does nothing a second time."""
@@ -69,12 +121,15 @@ class WorkerSide:
         # A master that is stopped in the middle of a ramp goes on sending spawn messages for a moment: users that they
         # made would belong to no run.
         vars(self._runner)["start_worker"] = self._refuse_to_spawn
-        self._ticker.close()
+        self._stop_greenlets()
         shared().dispatcher.flush(1.0)
+        now_s = monotonic()
+        self._recorder.end(now_s)
+        delta = self._recorder.drain(now_s, final=True)  # first: it writes the last pushes into Locust's report
         data: dict[str, Any] = {}
         self._runner.environment.events.report_to_master.fire(client_id=self._runner.client_id, data=data)
         self._runner.send_message("stats", data)
-        self._send(final=True)
+        self._send(delta)
 
     def _refuse_to_spawn(self, user_classes_count: dict[str, int], **_: Any) -> None:
         logger.info("Users that were still to be started are left out: the run is over")
@@ -85,26 +140,47 @@ class WorkerSide:
         else:
             self.finish()
 
-    def close(self) -> None:
+    def _stop_greenlets(self) -> None:
         self._ticker.close()
+        self._warmup.close()
+        self._watch.stop()
+
+    def close(self) -> None:
+        self._stop_greenlets()
 
 
 class LocalSide:
-    """In a process on its own: only the timeline's clock."""
+    """In a process on its own: the timeline's clock, and the watch on the process itself."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, environment: Environment, recorder: Recorder) -> None:
         self._recorder = recorder
         self._ticker = Ticker(INTERVAL_S, recorder.tick)
+        self._watch = GeneratorWatch(recorder.generator_period)
+        self._warmup = Warmup()
+        recorder.on_drain = PushRows(environment).add
 
-    def begin(self, run_id: str) -> None:
-        self._recorder.begin(run_id, monotonic())
+    def begin(self, run_id: str, warmup_s: float = 0.0) -> None:
+        now_s = monotonic()
+        self._recorder.begin(run_id, now_s, warmup_s)
+        self._watch.start(now_s)
+        self._warmup.begin(warmup_s, self._end_warmup)
         self._ticker.start()
 
+    def _end_warmup(self) -> None:
+        self._recorder.merge(self._recorder.end_warmup(monotonic()))
+
+    def reset(self, at_spawning_complete: bool = False) -> None:
+        """Locust's statistics begin anew; so do ours."""
+        self._recorder.reset(monotonic())
+
     def finish(self) -> None:
-        self._ticker.close()
+        self.close()
+        self._recorder.end(monotonic())
 
     def close(self) -> None:
         self._ticker.close()
+        self._warmup.close()
+        self._watch.stop()
 
 
 class MasterSide:
@@ -115,11 +191,33 @@ class MasterSide:
         self._recorder = recorder
         self._ticker = Ticker(INTERVAL_S, self._tick)
         self._refused = 0
+        self._warmup = Warmup()
         runner.register_message(DELTA, self._on_delta)
 
-    def begin(self, run_id: str) -> None:
-        self._recorder.begin(run_id, monotonic())
+    def begin(self, run_id: str, warmup_s: float = 0.0) -> None:
+        self._recorder.begin(run_id, monotonic(), warmup_s)
+        self._tell_late_comers(0, warmup_s)
+        self._warmup.begin(warmup_s, self._end_warmup)
         self._ticker.start()
+
+    def _tell_late_comers(self, epoch: int | None = None, warmup_s: float | None = None) -> None:
+        """What goes with every spawn message: a worker that joins in the middle of the run begins with it."""
+        options = vars(self._runner.environment.parsed_options)
+        if epoch is not None:
+            options["ext_epoch"] = epoch
+        if warmup_s is not None:
+            options["ext_warmup_s"] = warmup_s
+
+    def _end_warmup(self) -> None:
+        self._recorder.merge(self._recorder.end_warmup(monotonic()))
+        self._tell_late_comers(warmup_s=0.0)
+
+    def reset(self, at_spawning_complete: bool = False) -> None:
+        """Locust's statistics begin anew: so do ours, here and in the workers."""
+        epoch = self._recorder.reset(monotonic())
+        self._tell_late_comers(epoch)
+        told = {"run": self._recorder.run_id, "epoch": epoch, "at_spawning_complete": at_spawning_complete}
+        self._runner.send_message(RESET, told)
 
     def _on_delta(self, environment: Any, msg: Any, **_: Any) -> None:
         """One blob a message, so one a loop turn. What arrives is not trusted: a bad blob harms nothing but itself."""
@@ -132,6 +230,7 @@ class MasterSide:
             self._recorder.mark_invalid(f"figures of worker {msg.node_id} could not be read")
             return
         if delta.worker == msg.node_id:
+            self._recorder.label_worker(delta.worker, str(self._runner.get_worker_index(delta.worker)))
             self._recorder.merge(delta)
 
     def _tick(self, now_s: float) -> None:
@@ -146,7 +245,8 @@ class MasterSide:
 
     def finish(self) -> None:
         """The run is over: collect what the workers still have. Blocks the calling greenlet for 4 s at most."""
-        self._ticker.close()
+        self.close()
+        self._recorder.end(monotonic())
         if self._recorder.waiting_for:
             self._runner.send_message(FINISH)
         until_s = monotonic() + FINAL_WAIT_S
@@ -158,3 +258,4 @@ class MasterSide:
 
     def close(self) -> None:
         self._ticker.close()
+        self._warmup.close()

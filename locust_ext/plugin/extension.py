@@ -32,6 +32,7 @@ from locust_ext.plugin.distributed import LocalSide, MasterSide, WorkerSide
 from locust_ext.plugin.embedded import EMBEDDED, EmbeddedServer, embedded_classes, machine_id
 from locust_ext.plugin.intake import drop_intake, intake_of
 from locust_ext.plugin.interrupt import end_in_order_on_signals
+from locust_ext.plugin.limits import check_descriptors
 from locust_ext.plugin.options import (
     add_arguments,
     base_address,
@@ -208,6 +209,8 @@ class Extension:
         self.options.ext_agent_host = agent_host or self.settings.realistic.agent_host
         base_address(self.environment.host, "--host")
         self._wait_s = seconds(self.options, "ext_wait_for_target")
+        if not isinstance(self.environment.runner, MasterRunner):
+            check_descriptors(int(self._option("num_users") or 0))
         if folder := self._option("ext_report_dir"):
             self._report_dir = check_report_dir(folder)
         self._use_source_addresses()

@@ -24,9 +24,11 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         return
     group = parser.add_argument_group(GROUP, "Load testing of real-time systems (locust_ext)")
 
-    def add(flag: str, help: str, metavar: str, **more: Any) -> None:
+    def add(flag: str, help: str, metavar: str | None, **more: Any) -> None:
         name = flag.removeprefix("--").replace("-", "_").upper()
-        action = group.add_argument(flag, help=help, metavar=metavar, env_var=f"LOCUST_{name}", **more)
+        if metavar is not None:
+            more["metavar"] = metavar
+        action = group.add_argument(flag, help=help, env_var=f"LOCUST_{name}", **more)
         action.include_in_web_ui = False
         action.is_secret = action.is_required = action.is_multiple = False
 
@@ -41,6 +43,15 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         nargs="+",
     )
     add("--ext-agent-host", "base address of the agent channel, where it is not that of --host", "URL")
+    add("--ext-baseline", "summary.json of an earlier run: a regression against it gives exit code 5", "FILE")
+    add("--ext-warmup", "keep the first S seconds of the run apart from every figure", "S")
+    add(
+        "--ext-no-fine-percentiles",
+        "leave Locust's own percentiles below 100 ms in whole milliseconds",
+        None,
+        action="store_true",
+        default=False,
+    )
     add(
         "--ext-source-addresses",
         "local addresses that connections are opened from in turn, so that one machine can hold more than 28,000",
@@ -79,7 +90,10 @@ def base_address(value: str | None, source: str) -> str | None:
         endpoint(value, "/")
     except ConfigError:
         raise ConfigError(
-            "expected an address with its scheme, such as http://127.0.0.1:8000", source=source, value=value
+            "expected an address with its scheme, such as http://127.0.0.1:8000",
+            source=source,
+            value=value,
+            shows_value="@" not in value,  # a password stands before it
         ) from None
     return value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -23,7 +23,7 @@ Resolved = tuple[int, int, int, Any]
 class Endpoint:
     """Where a WebSocket is opened. ``url`` may hold secrets in its query: it is never shown, ``label`` is."""
 
-    url: str
+    url: str = field(repr=False)
     hostname: str
     port: int
     is_secure: bool
@@ -42,7 +42,10 @@ def endpoint(host: str, path: str, query: str = "") -> Endpoint:
     scheme, _, rest = whole.partition("://")
     if not rest or scheme.lower() not in SCHEMES:
         raise ConfigError(
-            "expected a base address such as http://127.0.0.1:8000 or wss://example.org", key="host", value=host
+            "expected a base address such as http://127.0.0.1:8000 or wss://example.org",
+            key="host",
+            value=host,
+            shows_value="@" not in host,  # a password stands before it
         )
     url = f"{SCHEMES[scheme.lower()]}://{quote(rest, safe=SAFE)}"
     if query:
@@ -51,9 +54,11 @@ def endpoint(host: str, path: str, query: str = "") -> Endpoint:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigError("expected a valid address", key="host", value=host) from error
+        raise ConfigError("expected a valid address", key="host", value=host, shows_value="@" not in host) from error
     if not parts.hostname:
-        raise ConfigError("expected an address with a host name", key="host", value=host)
+        raise ConfigError(
+            "expected an address with a host name", key="host", value=host, shows_value="@" not in host
+        )
     is_secure = parts.scheme == "wss"
     return Endpoint(url, parts.hostname, port or (443 if is_secure else 80), is_secure)
 
@@ -71,10 +76,10 @@ def resolve(hostname: str, port: int, deadline_s: float) -> list[Resolved]:
     now_s = monotonic()
     known = _memory.get((hostname, port))
     if known is not None and now_s < known[0]:
-        addresses = known[1]
-        if len(addresses) > 1:
-            addresses.append(addresses.pop(0))  # round robin, as a name with several addresses means it
-        return addresses
+        remembered = known[1]
+        if len(remembered) > 1:
+            remembered.append(remembered.pop(0))  # round robin, as a name with several addresses means it
+        return remembered
     try:
         with gevent.Timeout(max(0.001, deadline_s - now_s)) as timeout:
             found = socket.getaddrinfo(hostname, port, 0, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -1,9 +1,9 @@
 """Performs a lifecycle pattern: turns its actions into deeds, and what comes of them into outcomes.
 
-Two ways of driving. ``run`` performs the whole pattern in the user's greenlet: the pattern says when to talk. ``establish``
-serves users that are driven by their tasks: it performs the pattern until the connection stands, and returns; when the
-connection goes (or the pattern wants to leave), a greenlet of its own goes on until it stands again. So a user whose
-connection stands costs no greenlet beside its own.
+Two ways of driving. ``run`` performs the whole pattern in the user's greenlet: the pattern says when to talk.
+``establish`` serves users that are driven by their tasks: it performs the pattern until the connection stands, and
+returns; when the connection goes (or the pattern wants to leave), a greenlet of its own goes on until it stands again.
+So a user whose connection stands costs no greenlet beside its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, cast
 
 import gevent
 from gevent import get_hub
@@ -80,7 +80,7 @@ class Driver:
         self._alarm: Alarm | None = None
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self._has_begun = False
-        self._if_raised: Outcome | None = None
+        self._performing: Action | None = None
         self._is_closed = False
 
     # ── what the connection tells ──────────────────────────────────────────────────────────────────────────────────
@@ -98,14 +98,19 @@ class Driver:
 
     def run(self) -> None:
         """Perform the pattern to its end; then rest until the user is stopped. Blocks the user's greenlet."""
-        outcome = self._if_raised
+        outcome: Outcome | None = None
+        if self._performing is not None:
+            # A locustfile's own code has raised out of a deed; Locust has said so and calls `run` again: go on from there.
+            now_s = monotonic()
+            outcome = Refused(now_s, "lost") if isinstance(self._performing, Connect) else Sent(now_s, good=False)
         while (action := self._next(outcome)) is not None:
+            self._performing = action
+            if action.__class__ is Send:  # nearly always
+                outcome = self._perform_send(cast(Send, action))
+                continue
             if isinstance(action, GiveUp):
                 self._driven.drive_state("failed")
                 break
-            # A locustfile's own code may raise out of a deed; Locust says so and calls `run` again: go on from here.
-            now_s = monotonic()
-            self._if_raised = Refused(now_s, "lost") if isinstance(action, Connect) else Sent(now_s, good=False)
             outcome = self._perform(action)
         self._driven.drive_rest(True)
         self._wait_until(math.inf, wakes_on_loss=False)
@@ -144,8 +149,9 @@ class Driver:
     def _perform_send(self, action: Send) -> Outcome:
         driven = self._driven
         until_s = math.inf if action.until_s is None else action.until_s
-        due_s = driven.drive_due_s(monotonic()) if action.paced else monotonic()
-        if due_s > monotonic():
+        now_s = monotonic()
+        due_s = driven.drive_due_s(now_s) if action.paced else now_s
+        if due_s > now_s:
             driven.drive_rest(True)
             self._wait_until(min(due_s, until_s), wakes_on_loss=True)
         driven.drive_rest(False)
@@ -248,4 +254,3 @@ class Driver:
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
             self._greenlet = None
-

@@ -1,4 +1,4 @@
-"""Opens a connection: DNS, TCP, TLS and the upgrade, all under one deadline.
+"""Opens a connection: DNS, TCP, a proxy's tunnel, TLS and the upgrade, all under one deadline.
 
 The upgrade itself is websocket-client's, over a socket of ours: it reads the answer in blocks but hands it out line by
 line (websocket-client asks for single bytes: 129 calls a handshake), keeps what came behind the answer, gives each user
@@ -15,8 +15,6 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from time import monotonic, time
 from typing import Any
 
 import gevent.socket
@@ -26,11 +24,12 @@ from websocket import WebSocket, WebSocketException, WebSocketTimeoutException
 from locust_ext.core.protocols.deflate import DeflateOffer, PerMessageDeflate, ProtocolViolation
 from locust_ext.errors import ConnectFailed
 from locust_ext.runtime.address import Endpoint, resolve
+from locust_ext.runtime.answer import HandshakeSocket, left_s, refusal, retry_after_s, status_of
 from locust_ext.runtime.process import ProcessShared
+from locust_ext.runtime.proxy import NAMES_RESOLVED_BY_PROXY, Proxy, open_socks
 from locust_ext.runtime.tls import TlsLayer
 
 PlainSocket: Any = get_original("socket", "socket")
-MAX_HEADER_BYTES = 64 * 1024
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen at connect, so that a port may serve several targets
 
@@ -68,13 +67,16 @@ def error_class_of(error: OSError) -> str:
 class HandshakeOptions:
     """What the upgrade request carries beside the URL. Values may be secrets: they are never shown."""
 
-    headers: Mapping[str, str] = field(default_factory=dict)
-    subprotocols: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    subprotocols: tuple[str, ...] = field(default=(), repr=False)
     origin: str | None = None
-    cookie: str | None = None
+    cookie: str | None = field(default=None, repr=False)
     verify_tls: bool = True
+    tls_context: ssl.SSLContext | None = None
+    """None: the process's own, verifying or not."""
     source_address: str | None = None
     deflate: DeflateOffer | None = None
+    proxy: Proxy | None = None
 
 
 @dataclass(slots=True)
@@ -90,97 +92,6 @@ class Opened:
     set_cookies: tuple[str, ...]
 
 
-class HandshakeSocket:
-    """The connected object that websocket-client talks to while the upgrade goes on."""
-
-    __slots__ = (
-        "_buffer",
-        "_line_end_pending",
-        "_received",
-        "_sock",
-        "_tls",
-        "deadline_s",
-        "headers",
-        "is_done",
-        "set_cookies",
-        "status",
-    )
-
-    def __init__(self, sock: Any, tls: TlsLayer | None, deadline_s: float) -> None:
-        self._sock = sock
-        self._tls = tls
-        self._buffer = b""
-        self._line_end_pending = False
-        self._received = 0
-        self.deadline_s = deadline_s
-        self.status = ""
-        self.headers: dict[str, str] = {}
-        self.set_cookies: list[str] = []
-        self.is_done = False
-
-    def gettimeout(self) -> float:
-        return 0.0  # websocket-client then makes exactly one call for each read and write; ours wait themselves
-
-    def settimeout(self, timeout: float | None) -> None:
-        pass
-
-    def close(self) -> None:
-        pass  # whoever made this object closes what is below it
-
-    def send(self, data: bytes) -> int:
-        self._sock.settimeout(_left(self.deadline_s))
-        self._sock.sendall(data if self._tls is None else self._tls.encrypt(data))
-        return len(data)
-
-    def recv(self, size: int) -> bytes:
-        """A whole header line without its line end, then the line end: what `recv_line` joins again."""
-        if self._line_end_pending:
-            self._line_end_pending = False
-            return b"\n"
-        while True:
-            end = self._buffer.find(b"\n")
-            if end < 0:
-                self._buffer += self._receive()
-                continue
-            line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-            if self._wants(line.strip()):
-                if not line.strip():
-                    self.is_done = True
-                if not line:
-                    return b"\n"
-                self._line_end_pending = True
-                return line
-
-    def _receive(self) -> bytes:
-        self._sock.settimeout(_left(self.deadline_s))
-        data: bytes = self._sock.recv(16384)
-        if not data:
-            raise ConnectFailed("bad_handshake" if self.status or self._buffer else "reset")
-        self._received += len(data)
-        if self._received > MAX_HEADER_BYTES:
-            raise ConnectFailed("bad_handshake")
-        return data if self._tls is None else self._tls.decrypt(data)
-
-    def _wants(self, line: bytes) -> bool:
-        """Note the line; False: websocket-client must not see it."""
-        if not self.status:
-            self.status = line.decode("latin-1")
-            return True
-        name, _, value = line.decode("latin-1").partition(":")
-        name = name.strip().lower()
-        if not name:
-            return True
-        self.headers[name] = f"{self.headers[name]}, {value.strip()}" if name in self.headers else value.strip()
-        if name == "set-cookie":
-            self.set_cookies.append(value.strip())
-            return False
-        return name not in ("content-length", "location")
-
-    def take_rest(self) -> bytes:
-        rest, self._buffer = self._buffer, b""
-        return rest
-
-
 def open_websocket(target: Endpoint, options: HandshakeOptions, deadline_s: float, shared: ProcessShared) -> Opened:
     """Open ``target`` by monotonic ``deadline_s``, in the calling greenlet.
 
@@ -188,8 +99,15 @@ def open_websocket(target: Endpoint, options: HandshakeOptions, deadline_s: floa
     """
     sock = None
     try:
-        sock = _connect(target, options, deadline_s)
-        tls = _start_tls(sock, target, options, deadline_s, shared) if target.is_secure else None
+        early_bytes = b""
+        if options.proxy is None:
+            sock = _connect(target.hostname, target.port, options, deadline_s)
+        else:
+            sock = _connect_to_proxy(options.proxy, options, deadline_s)
+            early_bytes = _open_tunnel(sock, options.proxy, target, deadline_s)
+        if not target.is_secure:
+            return _upgrade(sock, None, target, options, deadline_s, early_bytes)
+        tls = _start_tls(sock, target, options, deadline_s, shared, early_bytes)
         return _upgrade(sock, tls, target, options, deadline_s)
     except BaseException as error:
         if sock is not None:
@@ -212,23 +130,16 @@ def _as_failure(error: BaseException) -> ConnectFailed | None:
     return ConnectFailed(error_class_of(error)) if isinstance(error, OSError) else None
 
 
-def _left(deadline_s: float) -> float:
-    left_s = deadline_s - monotonic()
-    if left_s <= 0:
-        raise ConnectFailed("connect_timeout")
-    return left_s
-
-
-def _connect(target: Endpoint, options: HandshakeOptions, deadline_s: float) -> Any:
+def _connect(hostname: str, port: int, options: HandshakeOptions, deadline_s: float) -> Any:
     failure: OSError | None = None
-    for family, kind, protocol, address in list(resolve(target.hostname, target.port, deadline_s)):
+    for family, kind, protocol, address in list(resolve(hostname, port, deadline_s)):
         sock = gevent.socket.socket(family, kind, protocol)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if options.source_address is not None:
                 sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                 sock.bind((options.source_address, 0))
-            sock.settimeout(_left(deadline_s))
+            sock.settimeout(left_s(deadline_s))
             sock.connect(address)
             return sock
         except TimeoutError:
@@ -244,12 +155,62 @@ def _connect(target: Endpoint, options: HandshakeOptions, deadline_s: float) -> 
     raise failure
 
 
+_OF_PROXY = {
+    "refused": "the proxy refused the TCP connection",
+    "dns": "the proxy's host name could not be resolved",
+}
+
+
+def _connect_to_proxy(proxy: Proxy, options: HandshakeOptions, deadline_s: float) -> Any:
+    try:
+        return _connect(proxy.hostname, proxy.port, options, deadline_s)
+    except (ConnectFailed, OSError) as error:
+        failure = _as_failure(error)
+        if failure is None or failure.error_class not in _OF_PROXY:
+            raise
+        raise ConnectFailed(failure.error_class, _OF_PROXY[failure.error_class]) from error
+
+
+def _open_tunnel(sock: Any, proxy: Proxy, target: Endpoint, deadline_s: float) -> bytes:
+    """Have the proxy connect to ``target``; gives what came behind its answer."""
+    if proxy.scheme != "http":
+        hostname = target.hostname
+        if proxy.scheme not in NAMES_RESOLVED_BY_PROXY:
+            hostname = _address_of(target, deadline_s, is_ipv4=proxy.scheme == "socks4")
+        open_socks(sock, proxy, hostname, target.port, deadline_s)
+        return b""
+    stream = HandshakeSocket(sock, None, deadline_s)
+    stream.send(proxy.connect_request(target))
+    while not stream.is_done:
+        stream.recv(1)
+    status = status_of(stream)
+    if status is None or not 200 <= status < 300:
+        failure = refusal(stream)
+        detail = f"the proxy answered with HTTP status {status}" if status else "the proxy's answer was not HTTP"
+        raise ConnectFailed(failure.error_class, detail, retry_after_s=failure.retry_after_s)
+    return stream.take_rest()
+
+
+def _address_of(target: Endpoint, deadline_s: float, *, is_ipv4: bool) -> str:
+    for family, _, _, address in resolve(target.hostname, target.port, deadline_s):
+        if family == socket.AF_INET or not is_ipv4:
+            return str(address[0])
+    raise ConnectFailed("dns")
+
+
 def _start_tls(
-    sock: Any, target: Endpoint, options: HandshakeOptions, deadline_s: float, shared: ProcessShared
+    sock: Any,
+    target: Endpoint,
+    options: HandshakeOptions,
+    deadline_s: float,
+    shared: ProcessShared,
+    early_bytes: bytes,
 ) -> TlsLayer:
-    tls = TlsLayer(shared.tls_context(options.verify_tls), target.hostname)
+    tls = TlsLayer(options.tls_context or shared.tls_context(options.verify_tls), target.hostname)
+    if early_bytes:
+        tls.feed(early_bytes)
     while not tls.handshake():
-        sock.settimeout(_left(deadline_s))
+        sock.settimeout(left_s(deadline_s))
         if pending := tls.outgoing():
             sock.sendall(pending)
         data = sock.recv(16384)
@@ -262,7 +223,12 @@ def _start_tls(
 
 
 def _upgrade(
-    sock: Any, tls: TlsLayer | None, target: Endpoint, options: HandshakeOptions, deadline_s: float
+    sock: Any,
+    tls: TlsLayer | None,
+    target: Endpoint,
+    options: HandshakeOptions,
+    deadline_s: float,
+    early_bytes: bytes = b"",
 ) -> Opened:
     key = base64.b64encode(os.urandom(16)).decode()
     headers = {**options.headers, "Sec-WebSocket-Key": key}
@@ -270,9 +236,9 @@ def _upgrade(
         headers["Sec-WebSocket-Extensions"] = options.deflate.header_value()
     if options.subprotocols:  # not by its argument: websocket-client would log them, and some people's hold a token
         headers["Sec-WebSocket-Protocol"] = ", ".join(options.subprotocols)
-    stream = HandshakeSocket(sock, tls, deadline_s)
+    stream = HandshakeSocket(sock, tls, deadline_s, early_bytes)
     try:
-        WebSocket().connect(
+        WebSocket().connect(  # type: ignore[no-untyped-call]
             target.url,
             socket=stream,
             header=headers,
@@ -284,10 +250,10 @@ def _upgrade(
     except (WebSocketException, ValueError, KeyError) as error:
         if isinstance(error, WebSocketTimeoutException):
             raise
-        raise _refusal(stream) from error
-    status = _status_of(stream)
+        raise refusal(stream) from error
+    status = status_of(stream)
     if status != 101:
-        raise _refusal(stream)
+        raise refusal(stream)
     expected = base64.b64encode(hashlib.sha1(key.encode() + ACCEPT_GUID).digest()).decode()
     subprotocol = stream.headers.get("sec-websocket-protocol")
     if stream.headers.get("sec-websocket-accept") != expected:  # websocket-client ignores the case
@@ -314,32 +280,6 @@ def _negotiated(answer: str | None, offer: DeflateOffer | None) -> PerMessageDef
         return offer.accept(answer)
     except ProtocolViolation as error:
         raise ConnectFailed("bad_handshake") from error
-
-
-def _status_of(stream: HandshakeSocket) -> int | None:
-    parts = stream.status.split(" ", 2)
-    if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not (len(parts[1]) == 3 and parts[1].isdigit()):
-        return None
-    return int(parts[1])
-
-
-def _refusal(stream: HandshakeSocket) -> ConnectFailed:
-    status = _status_of(stream)
-    if status is None or status == 101:
-        return ConnectFailed("bad_handshake")
-    return ConnectFailed(f"http_{status}", retry_after_s=retry_after_s(stream.headers.get("retry-after")))
-
-
-def retry_after_s(value: str | None) -> float | None:
-    """Seconds from now of a ``Retry-After`` header (RFC 9110, section 10.2.3: seconds or a date); None: none, or not valid."""
-    if not value:
-        return None
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 __all__ = ["HandshakeOptions", "Opened", "error_class_of", "open_websocket", "retry_after_s"]

@@ -13,9 +13,9 @@ LINGER_S = 0.8
 
 
 class Lingering:
-    """Sends ``rest``, ends our direction, and throws away what still comes, until the peer ends its own or 0.8 s are over.
+    """Sends ``rest``, ends our direction, and throws away what comes, until the peer ends its own or 0.8 s are over.
 
-    A socket that is closed with bytes unread answers with a reset, and a reset can overtake the last frame that we sent.
+    A socket that is closed with bytes unread answers with a reset, and that can overtake the last frame that we sent.
     """
 
     __slots__ = ("_alarm", "_rest", "_shared", "_sock", "_watcher")

@@ -12,9 +12,13 @@ import ssl
 from typing import Any
 
 from gevent import get_hub
+from gevent.lock import Semaphore
 
+from locust_ext.errors import ConfigError
 from locust_ext.runtime.deadline import DeadlineWheel
 from locust_ext.runtime.dispatcher import Dispatcher
+
+MAX_CONNECTS_AT_ONCE = 200
 
 logger = logging.getLogger("locust_ext")
 
@@ -34,9 +38,11 @@ class ProcessShared:
         """Begins the client ids of this process; unique over workers, hosts and runs."""
         self._number = 0
         self._next_source = -1
+        self.connects = Semaphore(MAX_CONNECTS_AT_ONCE)
+        """Held while a connection is being opened: what a restarted server meets is a queue, not all users at once."""
         self.source_addresses: tuple[str, ...] = ()
         """Local addresses that connections are opened from in turn; empty: the system chooses."""
-        self._tls_contexts: dict[bool, ssl.SSLContext] = {}
+        self._tls_contexts: dict[object, ssl.SSLContext] = {}
         self.warned: set[str] = set()
         """What `warn_once` has warned about."""
 
@@ -57,16 +63,45 @@ class ProcessShared:
         self._next_source = (self._next_source + 1) % len(self.source_addresses)
         return self.source_addresses[self._next_source]
 
-    def tls_context(self, verify: bool) -> ssl.SSLContext:
-        """The one client context for all connections: loading the CA bundle costs milliseconds."""
-        context = self._tls_contexts.get(verify)
+    def tls_context(
+        self, verify: bool, ca_file: str | None = None, certificate: tuple[str, ...] = ()
+    ) -> ssl.SSLContext:
+        """The one client context for all connections with these settings: loading the CA bundle costs milliseconds.
+
+        ``certificate``: the client's own, as ``(file,)`` or ``(file, key file)``. Raises `ConfigError`.
+        """
+        wanted = (verify, ca_file, certificate) if ca_file or certificate else verify
+        context = self._tls_contexts.get(wanted)
         if context is None:
-            context = ssl.create_default_context()
-            if not verify:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            self._tls_contexts[verify] = context
+            context = self._tls_contexts[wanted] = _new_context(verify, ca_file, certificate)
         return context
+
+
+def _new_context(verify: bool, ca_file: str | None, certificate: tuple[str, ...]) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError) as error:
+        raise ConfigError("expected a file with PEM certificates", key="ca_file", value=ca_file) from error
+    if certificate:
+        try:
+            context.load_cert_chain(
+                certificate[0], certificate[1] if len(certificate) > 1 else None, password=_no_password
+            )
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                "expected a file with a certificate and its unencrypted key, or a pair of both",
+                key="client_certificate",
+                value=certificate[0],
+            ) from error
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _no_password() -> str:
+    """OpenSSL would ask the terminal for the key's."""
+    raise ValueError("the key is encrypted")
 
 
 def _log_error(error: BaseException) -> None:

@@ -34,6 +34,8 @@ class SocketIOConnection(MessagingConnection):
         "sid",
     )
 
+    OPENS_WITH_UPGRADE = False
+
     def __init__(self, *args: Any, namespace: str = "/", auth: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.namespace = namespace
@@ -70,7 +72,7 @@ class SocketIOConnection(MessagingConnection):
         self._connect_waiter = waiter
         alarm = Alarm(self._shared.wheel, deadline_s, self._wake_connect)
         try:
-            while self.sid is None and self._refusal is None and self.state == "open":
+            while self.sid is None and self._refusal is None and self._sock is not None:
                 if monotonic() >= deadline_s:
                     self._refusal = "connect_timeout"
                     break
@@ -79,7 +81,7 @@ class SocketIOConnection(MessagingConnection):
         finally:
             self._connect_waiter = None
             self._shared.wheel.disarm(alarm)
-        if self.sid is None or self.state != "open":
+        if self.sid is None or self._sock is None:
             refusal = self._refusal or self.error_class or "bad_handshake"
             self._gone(refusal)
             self.error_class = refusal
@@ -114,8 +116,7 @@ class SocketIOConnection(MessagingConnection):
             ack_id = self.next_id()
             key = ("ack", ack_id)
         frame, size = self._frames(event, args, ack_id)
-        call = Call(key, "SIO", name, now_s, now_s + timeout_s if deadline_s is None else deadline_s, tags)
-        call.intended_s = intended_s
+        call = Call(key, "SIO", name, now_s, now_s + timeout_s if deadline_s is None else deadline_s, tags, intended_s)
         self.start(call, frame, size)
         return call
 
@@ -216,7 +217,7 @@ class SocketIOConnection(MessagingConnection):
         assert packets is not None
         if kind == sio.PING:
             self._ping_limit_s = self._ping_limit_s if self._ping_limit_s == math.inf else now_s + self._ping_patience_s
-            self._put_pong(self._codec.encode_text(packets.encode_pong(event[1])))
+            self._put(self._codec.encode_text(packets.encode_pong(event[1])), 0, 0)
         elif kind == sio.OPEN:
             info = event[1]
             self._ping_patience_s = info.ping_interval_s + info.ping_timeout_s
@@ -226,6 +227,8 @@ class SocketIOConnection(MessagingConnection):
         elif kind == sio.CONNECTED:
             if event[1] == self.namespace_path:
                 self.sid = event[2]
+                if self.state == "connecting":
+                    self.become("open")
                 self._woken()
         elif kind == sio.CONNECT_ERROR:
             self._refusal = "bad_handshake"
@@ -242,6 +245,9 @@ class SocketIOConnection(MessagingConnection):
             self.become("closing")
             self._put(self._codec.encode_close(1000), 0, 0)
             self._gone("closed_1000", lingers=True)
+        elif self.sid is None:
+            self._refusal = "bad_handshake"
+            self._woken()
 
     # ── the end, and silence ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -269,5 +275,3 @@ class SocketIOConnection(MessagingConnection):
 
 def _nobody(connection: Any, error_class: str, is_orderly: bool) -> None:
     """Told of an end that is told otherwise."""
-
-

@@ -1,7 +1,7 @@
 """TLS over memory BIOs: the socket below stays raw and non-blocking, and read and written by the same watchers.
 
-gevent's and the standard library's ``SSLSocket`` are not used: a non-blocking ``send`` of theirs can report 0 bytes with
-megabytes already out.
+gevent's and the standard library's ``SSLSocket`` are not used: a non-blocking ``send`` of theirs can report 0 bytes
+with megabytes already out.
 """
 
 from __future__ import annotations

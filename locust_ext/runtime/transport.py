@@ -33,6 +33,7 @@ READS_AT_THE_END = 64
 WRITES_A_TURN = 64
 MAX_QUEUED_BYTES = 16 * 2**20
 CLOSE_TIMEOUT_S = 0.8
+SERVER_ENDS_WITHIN_S = 0.2
 TICK_MIN_S = 0.02
 ORDERLY = ("closed_1000", "closed_1001", "closed_1005")
 
@@ -88,6 +89,7 @@ class Transport:
 
     __slots__ = (
         "_close_waiter",
+        "_has_both_close_frames",
         "_codec",
         "_facts",
         "_fd_watcher",
@@ -123,6 +125,9 @@ class Transport:
         "target",
     )
 
+    OPENS_WITH_UPGRADE = True
+    """False: the protocol has a handshake of its own, and becomes ``open`` behind it."""
+
     def __init__(
         self,
         target: Endpoint,
@@ -151,6 +156,7 @@ class Transport:
         self._queued_bytes = 0
         self._queued_pong: bytes | None = None
         self._close_waiter: Waiter[None] | None = None
+        self._has_both_close_frames = False
         self._ping_sent_s = 0.0
         self.armed_s = math.inf
         self.armed_slot = -1
@@ -193,7 +199,7 @@ class Transport:
     # ── opening ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def connect(self, deadline_s: float) -> tuple[str, ...]:
-        """Open the connection by monotonic ``deadline_s``; blocks the calling greenlet. Gives the ``Set-Cookie`` values.
+        """Open the connection by monotonic ``deadline_s``; blocks the calling greenlet. Gives the ``Set-Cookie`` lines.
 
         Raises `ConnectFailed`. A killed greenlet leaves no descriptor behind.
         """
@@ -218,7 +224,8 @@ class Transport:
         if self.settings.ping_interval_s:
             # The first ping comes at a random part of the interval: connections opened together do not ping together.
             self.ping_due_s = now_s + self.settings.ping_interval_s * (0.5 + 0.5 * self._shared.random.random())
-        self.become("open")
+        if self.OPENS_WITH_UPGRADE:
+            self.become("open")
         self._fd_watcher = self._shared.loop.io(self._sock.fileno(), 1)
         if opened.early_bytes:  # in the hub, as all that comes later
             self._shared.loop.run_callback(self._on_early_bytes, opened.early_bytes)
@@ -302,6 +309,8 @@ class Transport:
                 self.error_class = f"closed_{code}"
                 self._after_close_frames()
             else:
+                if self.error_class is None:  # before the protocol's own handshake was done
+                    self.error_class = f"closed_{self.close_code}"
                 self._after_close_frames()
         elif kind == FAIL:
             self._fail(*payload)
@@ -335,7 +344,25 @@ class Transport:
             self._fail(1011, "lost")
             raise ConnectionLost("lost", "the peer does not read")
         self.last_sent_s = monotonic()
-        self._put(frame, 1, payload_bytes)
+        if self._tls is not None or self._queue:
+            self._put(frame, 1, payload_bytes)
+            return
+        # What nearly every message meets, without three more calls: `_put`, `_put_raw` and `_count_sent`.
+        try:
+            sent = self._sock.send(frame)  # type: ignore[union-attr]  # it is open
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._gone_soon(error_class_of(error))
+            return
+        if sent != len(frame):
+            self._queue_rest(frame, sent, 1, payload_bytes)
+            return
+        self.messages_sent += 1
+        self.bytes_sent += payload_bytes
+        traffic = self._traffic
+        traffic.messages_sent += 1
+        traffic.bytes_sent += payload_bytes
 
     def _put(self, frame: bytes, messages: int, payload_bytes: int) -> None:
         if self._tls is not None:
@@ -365,12 +392,17 @@ class Transport:
             if messages:
                 self._count_sent(messages, payload_bytes)
             return
+        self._queue_rest(frame, sent, messages, payload_bytes)
+
+    def _queue_rest(self, frame: bytes, sent: int, messages: int, payload_bytes: int) -> None:
+        """Queue what the kernel has not taken of the first frame of an empty queue."""
+        assert self._sock is not None
         if self._queue is None:
             self._queue = deque()
         self._queue.append((memoryview(frame)[sent:], messages, payload_bytes))  # a view: the rest is not copied
         self._queued_bytes += len(frame) - sent
         if self._write_watcher is None:
-            self._write_watcher = self._shared.loop.io(sock.fileno(), 2)
+            self._write_watcher = self._shared.loop.io(self._sock.fileno(), 2)
         self._write_watcher.start(self._on_writable)
 
     def _put_pong(self, frame: bytes) -> None:
@@ -452,8 +484,14 @@ class Transport:
             self._shared.wheel.disarm(alarm)
 
     def _after_close_frames(self) -> None:
-        """Both close frames are out and in: RFC 6455 lets the server close TCP first; we wait for it for a moment."""
-        if self.is_close_ours or not self._queue:
+        """The peer's close frame is in. If ours came first, the peer ends TCP (RFC 6455, section 7.1.1), for a moment at
+        the most: who ends it keeps the port in TIME_WAIT, and a generator that opens many connections needs its ports.
+        """
+        if self.is_close_ours and self._sock is not None:
+            self._has_both_close_frames = True
+            self._shared.wheel.disarm(self)
+            self._shared.wheel.arm(self, monotonic() + SERVER_ENDS_WITHIN_S)
+        elif not self._queue:
             self._gone(self.error_class or "closed_1000")
         else:
             self._shared.wheel.arm(self, monotonic() + CLOSE_TIMEOUT_S)
@@ -539,7 +577,9 @@ class Transport:
 
     def on_deadline(self, now_s: float) -> float:
         """Called by the wheel, in the hub."""
-        if self.state == "closing" and self._sock is not None and self._close_waiter is None:
+        if self.state == "closing" and self._sock is not None and (
+            self._close_waiter is None or self._has_both_close_frames
+        ):
             self._gone(self.error_class or "lost")
             return math.inf
         self._on_due(now_s)

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any, cast
 
 from locust_ext.core.protocols.correlation import ERROR, PUSH, REPLY
-from locust_ext.errors import ErrorReply
+from locust_ext.errors import ConfigError, ErrorReply
 from locust_ext.runtime.messaging import Call, MessagingConnection
 
 
@@ -30,9 +30,10 @@ class WebSocketConnection(MessagingConnection):
         """
         now_s = monotonic()
         message, key = self.profile.correlation.outgoing(message, self.next_id)
+        if key is None:
+            raise ConfigError("a message that has a reply: use send() for one that has none", key=name)
         frame, size = self.frame_of(message)
-        call = Call(key, "WS", name, now_s, now_s + timeout_s if deadline_s is None else deadline_s, tags)
-        call.intended_s = intended_s
+        call = Call(key, "WS", name, now_s, now_s + timeout_s if deadline_s is None else deadline_s, tags, intended_s)
         self.start(call, frame, size)
         return call
 
@@ -54,13 +55,10 @@ class WebSocketConnection(MessagingConnection):
             return codec.encode_binary(encoded), len(encoded)
         return codec.encode_text(encoded), len(encoded)
 
-    def _on_text(self, text: str, now_s: float) -> None:
-        self._arrived(text, len(text) if text.isascii() else len(text.encode()), now_s)
-
-    def _on_binary(self, data: bytes, now_s: float) -> None:
-        self._arrived(data, len(data), now_s)
-
-    def _arrived(self, payload: str | bytes, length: int, now_s: float) -> None:
+    def _on_text(self, payload: str | bytes, now_s: float) -> None:
+        length = len(payload)
+        if isinstance(payload, str) and not payload.isascii():
+            length = len(payload.encode())
         self.messages_received += 1
         self.bytes_received += length
         traffic = self._traffic
@@ -79,6 +77,8 @@ class WebSocketConnection(MessagingConnection):
             self._answer(cast(Call, exchange), message, length, now_s, ErrorReply(error_text(message), message))
         else:
             self._astray(verdict, exchange, "WS", self.profile.push_name(message))
+
+    _on_binary = _on_text
 
     def send_heartbeat(self) -> None:
         message = self.profile.heartbeat_message

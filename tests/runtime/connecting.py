@@ -163,7 +163,7 @@ def connected(url: str, path: str = "/ws", **more: Any) -> Iterator[Client]:
     try:
         yield made
     finally:
-        made.connection.close(timeout_s=0.3)
+        made.connection.close(timeout_s=0.1)
 
 
 @contextmanager

@@ -64,9 +64,7 @@ def test_fault_33_a_call_that_blocks_delays_only_its_own_lane(dispatcher: Dispat
     eventually(lambda: len(dispatcher._runners) <= MAX_IDLE + 1)
 
 
-def test_fault_33_a_call_that_raises_is_told_of_once(
-    dispatcher: Dispatcher, errors: list[BaseException]
-) -> None:
+def test_fault_33_a_call_that_raises_is_told_of_once(dispatcher: Dispatcher, errors: list[BaseException]) -> None:
     """The later calls of its lane run all the same."""
     lane, done = Lane(), []
     dispatcher.post(lane, int, "no number")

@@ -237,7 +237,7 @@ def test_a_kill_reaches_every_rest() -> None:
         assert loop.activecnt <= before
 
 
-# ── driven by tasks ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── driven by tasks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_establish_returns_when_the_connection_stands() -> None:

@@ -55,7 +55,7 @@ def failure_at(url: str, within_s: float = 5.0, **options: Any) -> ConnectFailed
 IP_LOCAL_PORT_RANGE = 51  # linux/in.h, since 6.3
 
 
-# ── good ones ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── good ones ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_upgrade_request_carries_what_it_was_given() -> None:
@@ -150,7 +150,7 @@ def test_the_second_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) 
         open_at(peer.url).sock.close()
 
 
-# ── faults ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_fault_01_a_refused_connection() -> None:
@@ -217,7 +217,9 @@ def test_fault_05_retry_after(status: int, value: str, seconds: float | None) ->
         assert failure.retry_after_s == pytest.approx(seconds, abs=2.0)
 
 
-@pytest.mark.parametrize("value", ["", "\u00b2", "9" * 400, "1e3", "Mon, 99 Foo 2024", "Thu, 01 Jan 0001 00:00:00 -0000"])
+@pytest.mark.parametrize(
+    "value", ["", "\u00b2", "9" * 400, "1e3", "Mon, 99 Foo 2024", "Thu, 01 Jan 0001 00:00:00 -0000"]
+)
 def test_fault_05_no_retry_after_breaks_anything(value: str) -> None:
     """What a server sends may be anything."""
     seconds = retry_after_s(value)
@@ -339,7 +341,7 @@ def test_a_peer_that_closes_instead_of_answering() -> None:
         assert failure_at(peer.url).error_class == "bad_handshake"
 
 
-# ── ports and descriptors ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── ports and descriptors ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_fault_22_no_ports_left(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -409,7 +411,7 @@ def test_fault_23_no_descriptors_left_for_the_resolver() -> None:
     assert failure.error_class == "fd_limit"
 
 
-# ── killed in the middle ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── killed in the middle ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_fault_24_killed_while_the_name_is_resolved(monkeypatch: pytest.MonkeyPatch) -> None:

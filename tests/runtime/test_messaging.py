@@ -44,7 +44,7 @@ def beside(it: Client) -> Beside:
     return Beside(sum(e.late for e in found), sum(e.duplicate for e in found), sum(e.unmatched for e in found))
 
 
-# ── requests ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_reply_goes_to_its_request_whatever_the_order() -> None:
@@ -250,7 +250,7 @@ def test_an_error_reply_is_a_failed_request() -> None:
             assert it.ledger().errors == {"error_reply": 1}
 
 
-# ── slots ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── slots ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_submitting_waits_while_too_many_are_in_flight() -> None:
@@ -279,7 +279,10 @@ def test_waiting_for_a_slot_ends_at_its_deadline() -> None:
 
 def test_waiting_for_a_slot_ends_with_the_connection() -> None:
     """At once; what is then submitted is lost, like what was."""
-    with Peer(upgrade(), wait_messages(), wait(0.05), send(close_frame(1011)), wait_end()) as peer, connected(peer.url) as it:
+    with (
+        Peer(upgrade(), wait_messages(), wait(0.05), send(close_frame(1011)), wait_end()) as peer,
+        connected(peer.url) as it,
+    ):
         it.submit({"n": 1})
         begun_s = monotonic()
         it.connection.wait_for_slot(1, begun_s + 5)
@@ -290,7 +293,7 @@ def test_waiting_for_a_slot_ends_with_the_connection() -> None:
         assert len(shared().wheel) == 0
 
 
-# ── pushes ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── pushes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def numbered(count: int) -> bytes:
@@ -333,11 +336,11 @@ def test_only_the_wanted_push_is_taken() -> None:
         looked.append(message["n"])
         return bool(message["n"] == 3)
 
-    with Peer(upgrade(), send(numbered(3)), wait(0.05), send(numbered(6)[len(numbered(3)) :]), stall()) as peer:
-        with connected(peer.url) as it:
-            assert it.connection.receive(2.0, wanted)["n"] == 3
-            assert looked == [0, 1, 2, 3]
-            assert [it.connection.receive(1.0)["n"] for _ in range(5)] == [0, 1, 2, 4, 5]
+    steps = [upgrade(), send(numbered(3)), wait(0.05), send(numbered(6)[len(numbered(3)) :]), stall()]
+    with Peer(*steps) as peer, connected(peer.url) as it:
+        assert it.connection.receive(2.0, wanted)["n"] == 3
+        assert looked == [0, 1, 2, 3]
+        assert [it.connection.receive(1.0)["n"] for _ in range(5)] == [0, 1, 2, 4, 5]
 
 
 def test_a_predicate_may_block_while_the_inbox_changes() -> None:
@@ -472,7 +475,7 @@ def test_fault_32_a_handler_that_is_too_slow_loses_the_oldest() -> None:
         assert it.connection._lane.dropped >= 80
 
 
-# ── heartbeats ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── heartbeats ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_silent_client_sends_its_heartbeat() -> None:
@@ -500,7 +503,11 @@ def test_a_silent_client_sends_its_heartbeat() -> None:
 def test_a_heartbeat_that_is_not_answered_times_out_like_any_request() -> None:
     """And the connection goes on."""
     beats = profile(
-        Fifo(), heartbeat_s=0.1, heartbeat_message={"type": "heartbeat"}, heartbeat_timeout_s=0.1, push_name=lambda _: "hb"
+        Fifo(),
+        heartbeat_s=0.1,
+        heartbeat_message={"type": "heartbeat"},
+        heartbeat_timeout_s=0.1,
+        push_name=lambda _: "hb",
     )
     with Peer(upgrade(), stall()) as peer, connected(peer.url, profile_=beats) as it:
         eventually(lambda: it.facts.snapshot(0.0).operations and it.ledger(name="hb").timed_out >= 2, 2.0)

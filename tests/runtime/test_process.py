@@ -15,7 +15,8 @@ from locust_ext.runtime.process import ProcessShared, shared
 def test_importing_makes_nothing() -> None:
     """No hub, no greenlet, no context: ``locust --processes`` forks after the import."""
     code = (
-        "import sys, gevent, locust_ext.runtime.websocket, locust_ext.runtime.socketio, locust_ext.runtime.process as p;"
+        "import sys, gevent, locust_ext.runtime.websocket, locust_ext.runtime.socketio;"
+        "import locust_ext.runtime.process as p;"
         "assert p._shared is None; assert gevent._hub_local.get_hub_if_exists() is None; print('nothing')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)

@@ -80,7 +80,7 @@ def acking(*values: Any) -> Step:
     def step(each: PeerConnection) -> None:
         done = 1
         while True:
-            each.until(lambda it: len(it.got) > done, 60)
+            each.until(lambda it, done=done: len(it.got) > done, 60)
             for packet in packets(each)[done:]:
                 digits = "".join(iter_digits(packet[2:]))
                 if packet.startswith("42") and digits:
@@ -138,9 +138,8 @@ def test_a_call_is_answered_by_its_confirming_event() -> None:
 def test_the_error_event_answers_the_oldest_confirmed_call() -> None:
     """As ``error_reply``."""
     steps = [*session(), wait_messages(2), send(text('42["error",{"code":"NO"}]')), wait_close()]
-    with Peer(*steps) as peer, joined(peer.url) as it:
-        with pytest.raises(ErrorReply, match="error_reply: NO"):
-            call(it, "context_set", {"key": "k", "value": 1})
+    with Peer(*steps) as peer, joined(peer.url) as it, pytest.raises(ErrorReply, match="error_reply: NO"):
+        call(it, "context_set", {"key": "k", "value": 1})
 
 
 def test_fault_08_an_ack_that_never_comes() -> None:
@@ -190,10 +189,10 @@ def test_binary_arguments_go_out_behind_their_packet() -> None:
 
 def test_the_servers_ping_is_answered() -> None:
     """With its payload; neither is a message."""
-    with Peer(*session(), send(text("2probe") + text("2")), wait_messages(3), wait_close()) as peer:
-        with joined(peer.url) as it:
-            eventually(lambda: packets(peer.last)[1:] == ["3probe", "3"])
-            assert (it.connection.messages_sent, it.connection.messages_received) == (0, 0)
+    steps = [*session(), send(text("2probe") + text("2")), wait_messages(3), wait_close()]
+    with Peer(*steps) as peer, joined(peer.url) as it:
+        eventually(lambda: packets(peer.last)[1:] == ["3probe", "3"])
+        assert (it.connection.messages_sent, it.connection.messages_received) == (0, 0)
 
 
 def test_fault_09_a_server_that_stops_pinging_is_gone() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from time import monotonic
 
@@ -35,9 +34,8 @@ NO_VERIFY = HandshakeOptions(verify_tls=False)
 
 
 @pytest.fixture
-def trusting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(shared()._tls_contexts, True, trusting_context())
-    yield
 
 
 def test_a_verified_connection_talks_and_closes_in_order(trusting: None) -> None:
@@ -172,8 +170,14 @@ def test_broken_records_end_the_connection() -> None:
 def test_a_huge_send_to_a_slow_reader_stays_whole() -> None:
     """Records are queued like frames; none is torn."""
     with (
-        Peer(upgrade(reads=False), lambda each: gevent.sleep(0.1) or each.read_on(), wait_messages(2), wait_close(),
-             tls=server_context(), receive_buffer=4096) as peer,
+        Peer(
+            upgrade(reads=False),
+            lambda each: gevent.sleep(0.1) or each.read_on(),
+            wait_messages(2),
+            wait_close(),
+            tls=server_context(),
+            receive_buffer=4096,
+        ) as peer,
         connected(peer.url, options=NO_VERIFY) as it,
     ):
         it.connection.send_one_way('"' + "y" * 2_000_000 + '"')

@@ -1,4 +1,4 @@
-"""Users under a real Locust runner against scripted peers: backoff, reconnection, the end at any point, cookies, secrets."""
+"""Users under a real Locust runner against scripted peers: backoff, reconnection, the end at any point, secrets."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def ask(user: Any) -> None:
     user.ws.request({"type": "ask"})
 
 
-# ── the ordinary life ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the ordinary life ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_user_with_tasks_is_connected_before_on_start_and_says_goodbye() -> None:
@@ -120,7 +120,7 @@ def test_a_user_without_tasks_is_driven_by_its_pattern_and_generator() -> None:
 
     class Driven(Quick):
         pattern = Intermittent(connected_s=(0.2, 0.2), away_s=(0.05, 0.05), reconnect=QUICK)
-        generator = {"ping": 1}
+        generator: Any = {"ping": 1}  # noqa: RUF012 – as a locustfile has it
         correlate = ByType({"ping": "pong"})
         pacing = ClosedLoop(constant(0.02))
 
@@ -157,7 +157,7 @@ def test_many_users_open_talk_and_leave_nothing() -> None:
         eventually(lambda: not descriptors() - before)
 
 
-# ── faults 1 to 6: connects that fail ──────────────────────────────────────────────────────────────────────────────────
+# ── faults 1 to 6: connects that fail ────────────────────────────────────────────────────────────────────────────────
 
 
 def test_fault_01_a_refused_connection_is_tried_again_and_the_user_lives() -> None:
@@ -253,7 +253,7 @@ def test_fault_06_other_answers_are_tried_again() -> None:
         assert [each.split(":")[0] for each in run.failures("CONNECT")] == ["http_301", "bad_handshake", "http_500"]
 
 
-# ── faults 9 to 14: connections that are lost ──────────────────────────────────────────────────────────────────────────
+# ── faults 9 to 14: connections that are lost ────────────────────────────────────────────────────────────────────────
 
 
 def lost_after_one_request(*steps: Step) -> list[list[Step]]:
@@ -341,7 +341,9 @@ def test_fault_20_a_renewed_connection_is_opened_again() -> None:
 def test_fault_21_a_server_that_restarts_is_not_stormed() -> None:
     """A hundred clients come back spread over the backoff, each once, and none is forgotten."""
     spread = Persistent(reconnect=FullJitter(base_s=1.0, cap_s=1.0))
-    scripts = [[upgrade(), read_on(), lambda each: each.until(lambda it: go.is_set(), 20), lambda each: each.reset_now()]]
+    scripts = [
+        [upgrade(), read_on(), lambda each: each.until(lambda it: go.is_set(), 20), lambda each: each.reset_now()]
+    ]
     go = gevent.event.Event()
     with Peer(*scripts * 100, [upgrade(), echo()]) as peer, running(idle(pattern=spread), peer.url, count=100) as run:
         eventually(lambda: run.states == {"open": 100})
@@ -355,7 +357,7 @@ def test_fault_21_a_server_that_restarts_is_not_stormed() -> None:
         assert run.ledger("CONNECT").ok == 200
 
 
-# ── fault 24: stopped at any point ─────────────────────────────────────────────────────────────────────────────────────
+# ── fault 24: stopped at any point ───────────────────────────────────────────────────────────────────────────────────
 
 
 @contextmanager
@@ -416,15 +418,16 @@ def test_fault_24_stopped_during_the_tls_handshake() -> None:
 
 
 def test_fault_24_stopped_with_the_socket_full() -> None:
-    """Megabytes are queued that nobody reads: the close frame cannot get out, and is not waited for."""
+    """Megabytes are queued that nobody reads: the close frame cannot get out; it is not waited for without end."""
 
     def pours(user: Any) -> None:
         user.ws.request({"big": "x" * 8_000_000}, name="big", timeout_s=60)
 
     with (
         Peer(upgrade(reads=False), stall(), receive_buffer=4096) as peer,
-        stopped_at(peer.url, asking(pours), lambda run: run.states == {"open": 1} and run.user.ws.connection._queued_bytes)
-        as run,
+        stopped_at(
+            peer.url, asking(pours), lambda run: run.states == {"open": 1} and run.user.ws.connection._queued_bytes
+        ) as run,
     ):
         only_cancelled(run, "WS big")
 
@@ -553,7 +556,7 @@ def test_a_stop_with_a_stop_timeout_lets_the_task_end() -> None:
         assert (found.ok, found.cancelled) == (1, 0)
 
 
-# ── fault 25 ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── fault 25 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_fault_25_on_start_raises() -> None:
@@ -599,7 +602,7 @@ def test_fault_25_an_operation_that_fails_in_on_start_does_not_end_the_user(monk
         assert run.runner.user_count == 1
 
 
-# ── talking ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── talking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def in_a_user(test: Callable[[Any], Any], peer: Peer, **settings: Any) -> tuple[Any, Run]:
@@ -643,7 +646,11 @@ def test_a_check_decides_what_a_reply_counts_as() -> None:
     with Peer(upgrade(), echo()) as peer:
         result, run = in_a_user(checks, peer)
         assert result is None
-    assert run.failures("WS") == ["check_failed: no agents", "check_failed: too few", "check_failed: KeyError in the check"]
+    assert run.failures("WS") == [
+        "check_failed: no agents",
+        "check_failed: too few",
+        "check_failed: KeyError in the check",
+    ]
     assert run.ledger("WS", "n0").ok == 1
     assert isinstance(run.of_type("WS")[1].exception, CheckFailed)
 
@@ -781,7 +788,7 @@ def test_a_user_may_have_several_connections() -> None:
     assert set(run.balance()) == {"CONNECT /ws/{client_id}", "CONNECT /other", "WS a", "WS ask"}
 
 
-# ── cookies and secrets ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── cookies and secrets ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_cookies_of_an_upgrade_come_back_with_the_same_user_only() -> None:
@@ -817,7 +824,10 @@ def test_a_token_callable_is_asked_at_each_connect() -> None:
     def token(user: Any) -> str:
         return f"{user.client_id[:3]}{next(numbers)}"
 
-    with Peer([upgrade(), wait(0.02), reset()], [upgrade(), echo()]) as peer, running(idle(token=token), peer.url) as run:
+    with (
+        Peer([upgrade(), wait(0.02), reset()], [upgrade(), echo()]) as peer,
+        running(idle(token=token), peer.url) as run,
+    ):
         eventually(lambda: run.states == {"open": 1} and len(peer.connections) == 2)
         assert [each.headers["authorization"] for each in peer.connections] == ["Bearer lx-0", "Bearer lx-1"]
 
@@ -829,7 +839,7 @@ def test_fault_39_no_secret_shows_in_any_text(caplog: pytest.LogCaptureFixture) 
         abstract = False
         path = "/ws?token=secret-query"
         token = "secret-token"
-        headers = {"X-Key": "secret-header"}
+        headers: Any = {"X-Key": "secret-header"}  # noqa: RUF012 – as a locustfile has it
         subprotocols = ("secret-protocol",)
 
     scripts = [
@@ -851,7 +861,7 @@ def test_fault_39_no_secret_shows_in_any_text(caplog: pytest.LogCaptureFixture) 
     assert "secret" not in caplog.text
 
 
-# ── pushes ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── pushes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_fault_33_a_handler_that_raises_is_counted_once_as_an_exception() -> None:
@@ -862,20 +872,14 @@ def test_fault_33_a_handler_that_raises_is_counted_once_as_an_exception() -> Non
             raise RuntimeError("on purpose")
 
         user.ws.on("news", handler)
-        user.ws.send("go")
+        user.ws.send({"type": "go"})
         eventually(lambda: user.environment.runner.exceptions)
         return user.ws.request({"type": "ask"})["type"]
 
-    with Peer(upgrade(), wait_messages(), send(text({"type": "news"})), echo(but=lambda m: None if type(m) is dict else b"")) as peer:
-        result, run = in_a_user(listens, peer, encode=staticmethod(lambda m: m if isinstance(m, str) else _json(m)))
+    with Peer(upgrade(), wait_messages(), send(text({"type": "news"})), echo()) as peer:
+        result, run = in_a_user(listens, peer)
     assert result == "ask"
     assert [each["count"] for each in run.runner.exceptions.values()] == [1]
-
-
-def _json(message: Any) -> bytes:
-    import orjson
-
-    return orjson.dumps(message)
 
 
 def test_fault_32_a_full_inbox_is_counted_by_the_real_recorder() -> None:
@@ -892,7 +896,7 @@ def test_fault_32_a_full_inbox_is_counted_by_the_real_recorder() -> None:
     assert result == ([45, 46, 47, 48, 49], 45)
 
 
-# ── outcomes that come while the user goes ─────────────────────────────────────────────────────────────────────────────
+# ── outcomes that come while the user goes ───────────────────────────────────────────────────────────────────────────
 
 
 def test_an_outcome_that_waits_behind_a_slow_listener_is_not_lost_with_its_user() -> None:
@@ -917,7 +921,7 @@ def test_an_outcome_that_waits_behind_a_slow_listener_is_not_lost_with_its_user(
         eventually(lambda: run.balance()["WS ask"].in_flight == 0, 1.0)
 
 
-# ── Socket.IO ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Socket.IO ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class SioUser(FastSocketIOUser):

@@ -9,8 +9,8 @@ import pytest
 from locust_ext.core.protocols.correlation import ByCall, ById, Fifo
 from locust_ext.errors import ConfigError
 from locust_ext.runtime.websocket import error_text
-from tests.peers import Peer, echo, eventually, send, stall, upgrade, wait_messages
 from tests.core.protocols.websocket_frames import BINARY, TEXT, frame
+from tests.peers import Peer, echo, eventually, send, stall, upgrade, wait_messages
 from tests.runtime.connecting import connected, profile
 
 
@@ -91,7 +91,12 @@ def test_a_key_that_cannot_be_one_is_refused_before_anything_is_counted() -> Non
 def test_several_messages_in_one_packet_are_each_matched() -> None:
     """And all are counted by their payload."""
     with (
-        Peer(upgrade(), wait_messages(3), send(lambda each: b"".join(frame(TEXT, got.data.encode()) for got in each.got)), stall()) as peer,
+        Peer(
+            upgrade(),
+            wait_messages(3),
+            send(lambda each: b"".join(frame(TEXT, got.data.encode()) for got in each.got)),
+            stall(),
+        ) as peer,
         connected(peer.url) as it,
     ):
         calls = [it.submit({"n": number}) for number in range(3)]

@@ -76,6 +76,7 @@ class PendingTable:
         "_unasked",
         "_unique",
         "order_lost",
+        "past_name",
     )
 
     def __init__(self, correlation: Correlation, *, memory: int = 128) -> None:
@@ -103,9 +104,12 @@ class PendingTable:
         """By key, the serial up to which a request's reply may have been taken by a tombstone."""
         self._doubtful_all = 0
         """The same for an error, which may have been meant for any key."""
-        self._past: dict[Hashable, int] = {}
-        self._past_older: dict[Hashable, int] = {}
-        """How ended keys ended (``DUPLICATE`` or ``LATE``), in two generations: bounded, and no list to keep."""
+        self._past: dict[Hashable, str | tuple[str]] = {}
+        self._past_older: dict[Hashable, str | tuple[str]] = {}
+        """Ended keys: the request's name if it was answered, in a tuple if it expired. In two generations: bounded, and
+        no list to keep."""
+        self.past_name = ""
+        """Name of the request that the last ``DUPLICATE`` or ``LATE`` without an exchange belonged to."""
         self.order_lost = False
         """True: replies can no longer be told apart; close the connection."""
 
@@ -139,7 +143,7 @@ class PendingTable:
         # The rule may be the locustfile's own, and this runs in the event loop: what it cannot read is no reply.
         except Exception:  # noqa: BLE001
             return _PUSHED
-        return self.match_key(key, now_s)
+        return _PUSHED if key is None else self.match_key(key, now_s)
 
     def match_key(self, key: Hashable | None, now_s: float) -> Match:
         """As ``match``, for an arrival whose key the caller knows, such as a Socket.IO ack. Never raises."""
@@ -164,7 +168,7 @@ class PendingTable:
         if self._doubtful:
             self._doubtful.pop(key, None)
         past = self._past
-        past[key] = DUPLICATE
+        past[key] = exchange.name
         if len(past) > self._memory:
             self._past_older = past
             self._past = {}
@@ -226,12 +230,15 @@ class PendingTable:
             return self._match_oldest(now_s)
         if type(key) is ErrorFor:
             return self._match_error(key.key, now_s)
-        remembered = self._past.get(key) or self._past_older.get(key)
-        if remembered is None or not self._remembers:
+        past = self._past.get(key) or self._past_older.get(key)
+        if past is None or not self._remembers:
             return (self._unasked, None)
-        if remembered == LATE:  # late once; the next one is the second answer
-            self._remember(key, DUPLICATE)
-        return (remembered, None)
+        if type(past) is str:
+            self.past_name = past
+            return (DUPLICATE, None)
+        self.past_name = name = past[0]
+        self._remember(key, name)  # late once; the next one is the second answer
+        return (LATE, None)
 
     def _match_queue(self, key: Hashable, now_s: float) -> Match:
         """An arrival for a key with a tombstone, or with several requests."""
@@ -241,7 +248,7 @@ class PendingTable:
         self._take(exchange)
         if exchange.serial > self._settled:
             self._settled = exchange.serial
-        self._remember(key, DUPLICATE)
+        self._remember(key, exchange.name)
         if exchange.state != OPEN:
             return (LATE, exchange)
         exchange.state = ANSWERED
@@ -278,7 +285,7 @@ class PendingTable:
         self._take(exchange)
         exchange.state = FAILED
         del self._open[exchange.serial]
-        self._remember(exchange.key, DUPLICATE)
+        self._remember(exchange.key, exchange.name)
         return (ERROR, exchange)
 
     def _bury(self, exchange: Exchange, state: int) -> None:
@@ -287,7 +294,7 @@ class PendingTable:
         exchange.state = state
         if self._unique:
             self._pop(exchange)
-            self._remember(exchange.key, LATE)
+            self._remember(exchange.key, (exchange.name,))
         else:
             self._tombstones[exchange.serial] = exchange
 
@@ -347,8 +354,8 @@ class PendingTable:
         """Whether its reply may have been taken by a tombstone."""
         return exchange.serial <= self._doubtful_all or exchange.serial <= self._doubtful.get(exchange.key, 0)
 
-    def _remember(self, key: Hashable, verdict: int) -> None:
-        self._past[key] = verdict
+    def _remember(self, key: Hashable, name: str | tuple[str]) -> None:
+        self._past[key] = name
         if len(self._past) > self._memory:
             self._past_older = self._past
             self._past = {}

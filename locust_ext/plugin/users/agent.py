@@ -10,6 +10,7 @@ from urllib.parse import quote
 from locust_ext.core.messages.message import Message
 from locust_ext.core.protocols.correlation import AgentChannel, MonitorChannel
 from locust_ext.plugin.users.websocket import WebSocketChannel, WebSocketUser
+from locust_ext.runtime.address import Endpoint
 from locust_ext.runtime.messaging import MessagingProfile
 
 
@@ -61,11 +62,14 @@ class AgentUser(WebSocketUser):
         options = self.environment.parsed_options
         return getattr(options, "ext_agent_host", None) or self.agent_host or self.host or ""
 
+    def authorization(self, target: Endpoint) -> dict[str, str]:
+        """None beside a token in the query: a callable is asked once a connect, and may give another one each time."""
+        return {} if "token=" in target.url.partition("?")[2] else super().authorization(target)
+
     def path_and_query(self, path: str) -> tuple[str, str]:
         """The agent channel takes its token in the query, not in a header (CONTRACTS, section 2)."""
-        token = self.bearer_token()
         path, query = super().path_and_query(path)
-        if token and "token=" not in path:
+        if "token=" not in path.partition("?")[2] and (token := self.bearer_token()):
             query = f"token={quote(token, safe='')}"
         return path, query
 

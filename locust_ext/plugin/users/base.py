@@ -251,9 +251,7 @@ class RealTimeUser(User):
 
     def handshake_options(self, target: Endpoint) -> HandshakeOptions:
         """What this user's upgrade requests carry; override it for more."""
-        headers = self.own_headers()
-        if token := self.bearer_token():
-            headers["Authorization"] = f"Bearer {token}"
+        headers = {**self.own_headers(), **self.authorization(target)}
         return HandshakeOptions(
             headers=headers,
             subprotocols=(self.subprotocols,) if isinstance(self.subprotocols, str) else tuple(self.subprotocols),
@@ -273,6 +271,11 @@ class RealTimeUser(User):
             return cls.tls_context
         own = cls.client_certificate
         return shared().tls_context(cls.verify_tls, cls.ca_file, (own,) if isinstance(own, str) else tuple(own or ()))
+
+    def authorization(self, target: Endpoint) -> dict[str, str]:
+        """The header that presents the token to ``target``, if there is one."""
+        token = self.bearer_token()
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     def own_headers(self) -> dict[str, str]:
         """The headers to present now. Never to be shown."""

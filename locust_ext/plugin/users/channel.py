@@ -6,7 +6,7 @@ operation is recorded here, once, by Locust's request event.
 
 from __future__ import annotations
 
-import locust  # noqa: F401 – monkey-patches, before anything below imports a socket
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 
 import logging
 import weakref
@@ -15,6 +15,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from gevent import GreenletExit, Timeout
 from gevent.hub import Waiter
 
 from locust_ext.errors import CheckFailed, ConnectFailed, ConnectionLost, ErrorReply, OperationError, RequestTimeout
@@ -39,7 +40,8 @@ class Channel(Generic[C]):
     type_ = "WS"
 
     def __init__(self, user: RealTimeUser, path: str) -> None:
-        self._user = weakref.proxy(user)
+        self._user: Any = user
+        """A plain reference until the shutdown, then a weak one: a proxy costs at each look, a circle when it is garbage."""
         self._intake = user.intake
         self.path = path
         self.name = path.partition("?")[0]
@@ -81,10 +83,22 @@ class Channel(Generic[C]):
         user = self._user
         timeout_s = user.connect_timeout_s if timeout_s is None else timeout_s
         if self.state == "connecting":  # another greenlet is at it (the reconnection after a loss): share its attempt
-            self._open_until(monotonic() + timeout_s)
+            try:
+                self._open_until(monotonic() + timeout_s)
+            except RequestTimeout:
+                raise quiet(ConnectFailed("connect_timeout")) from None
             return
+        with user.shared.connects:
+            self._connect(host, timeout_s)
+
+    def _connect(self, host: str | None, timeout_s: float) -> None:
+        if self.is_connected:
+            return  # meanwhile, by another greenlet
+        user = self._user
         facts = user.intake.recorder
         connection = self._new_connection(host)
+        for event, handler in self._handlers:  # before: the first pushes may come with the answer to the upgrade
+            connection.on(event, handler)
         self.connection = connection
         facts.started("CONNECT", self.name)
         begun_s = monotonic()
@@ -100,8 +114,6 @@ class Channel(Generic[C]):
             raise
         if cookies:
             user.remember_cookies(connection.target, cookies)
-        for event, handler in self._handlers:
-            connection.on(event, handler)
         user.intake.report(user, "CONNECT", self.name, round((connection.connected_s - begun_s) * 1e6))  # type: ignore[operator]
         if self._is_lost:
             facts.reconnected()
@@ -151,6 +163,8 @@ class Channel(Generic[C]):
                 self._user.intake.recorder.connection_state(self._state, None)
             self.connection = None
             self._state = None
+            if type(self._user) is not weakref.ProxyType:
+                self._user = weakref.proxy(self._user)
 
     def _on_gone(self, connection: C, error_class: str, is_orderly: bool) -> None:
         """In the hub, or in the greenlet that closes: only notes and queues."""
@@ -194,7 +208,7 @@ class Channel(Generic[C]):
                 handler(message)
             except OperationError:
                 pass  # recorded already
-            except Exception as error:  # noqa: BLE001 – the locustfile's own code; it is told of
+            except Exception as error:
                 logger.error("a push handler raised", exc_info=error)
                 user.environment.events.user_error.fire(user_instance=user, exception=error, tb=error.__traceback__)
 
@@ -275,11 +289,13 @@ class Channel(Generic[C]):
 
     def _report_call(self, call: Call) -> None:
         error = call.error
+        if error is None and call.intended_s is None:  # nearly always
+            latency_us = round((call.ended_s - call.sent_s) * 1e6)
+            self._report(call.type, call.name, latency_us, call.length, None, None, call.tags)
+            return
         answered = error is None or isinstance(error, ErrorReply)
-        latency_us = call.latency_us if answered or isinstance(error, RequestTimeout) else None
-        self._report(
-            call.type, call.name, latency_us, call.length, error, call.service_us if answered else None, call.tags
-        )
+        took_us = call.latency_us if answered or isinstance(error, RequestTimeout) else None
+        self._report(call.type, call.name, took_us, call.length, error, call.service_us if answered else None, call.tags)
 
 
 class _Departed:
@@ -319,6 +335,10 @@ class KeptChannel:
         """The user is not concerned."""
 
 
+LEAVES_QUIETLY = (OperationError, StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
+"""What may leave a check without saying anything about the reply."""
+
+
 class Caught:
     """The reply of ``request(…, catch_response=True)``: judged inside its ``with`` block, recorded at its end."""
 
@@ -329,6 +349,7 @@ class Caught:
         """The decoded reply."""
         self.error: OperationError | None = call.error
         """Why the request counts as failed; None: it does not."""
+        self._is_judged = False
 
     @property
     def latency_ms(self) -> float:
@@ -337,10 +358,12 @@ class Caught:
     def failure(self, text: str) -> None:
         """Count the request as failed, class ``check_failed``. ``text`` should not vary from reply to reply."""
         self.error = CheckFailed(str(text))
+        self._is_judged = True
 
     def success(self) -> None:
         """Count the request as good, whatever the reply says."""
         self.error = None
+        self._is_judged = True
 
     def __enter__(self) -> Caught:
         return self
@@ -348,9 +371,13 @@ class Caught:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
+        call = self._call
+        if isinstance(value, GreenletExit) and not self._is_judged:
+            self._channel._intake.recorder.cancelled(call.type, call.name, call.tags)
+            return False
         if self.error is None and isinstance(value, AssertionError):
             self.failure(str(value) or "assertion failed")
-        elif self.error is None and isinstance(value, Exception) and not isinstance(value, OperationError):
+        elif self.error is None and isinstance(value, Exception | Timeout) and not isinstance(value, LEAVES_QUIETLY):
             self.failure(f"{type(value).__name__} in the check")
         self._call.error = self.error
         self._channel._report_call(self._call)

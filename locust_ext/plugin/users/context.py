@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from locust.contrib.fasthttp import FastHttpSession, FastHttpUser, ResponseContextManager
-from locust.exception import CatchResponseError
+from locust.contrib.fasthttp import (
+    ErrorResponse,
+    FastHttpSession,
+    FastHttpUser,
+    FastResponse,
+    ResponseContextManager,
+)
+from locust.exception import CatchResponseError, StopTest
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, TypedDict, cast
 from urllib.parse import quote, urlencode
@@ -13,13 +20,23 @@ import orjson
 
 from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.core.messages.message import Message
-from locust_ext.errors import CheckFailed, ConnectFailed, ConnectionLost, ErrorReply, OperationError, RequestTimeout
+from locust_ext.errors import (
+    CheckFailed,
+    ConfigError,
+    ConnectFailed,
+    ConnectionLost,
+    ErrorReply,
+    OperationError,
+    RequestTimeout,
+)
 from locust_ext.plugin.classify import error_class_of
 from locust_ext.plugin.intake import Ext, Intake
 from locust_ext.plugin.users.base import RealTimeUser
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.plugin.users.socketio import SocketIOChannel, socketio_profile
+from locust_ext.runtime.address import endpoint
 from locust_ext.runtime.messaging import MessagingProfile
+from locust_ext.runtime.proxy import Proxy, proxy_for
 
 DumpFormat = Literal["json", "pretty", "csv", "txt"]
 
@@ -162,6 +179,8 @@ class ContextSession(FastHttpSession):
 
     recorder: Recorder
     bearer: Callable[[], str | None] | None = None
+    own_headers: Callable[[], Mapping[str, str]] | None = None
+    """Of each request, where they are not always the same."""
 
     def request(  # type: ignore[override]  # what is passed on is Locust's, whatever it will be
         self, method: str, url: str, name: str | None = None, headers: Any = None, **kwargs: Any
@@ -171,6 +190,8 @@ class ContextSession(FastHttpSession):
         if user.is_being_killed:
             user.wait_for_kill()
         shown = name or self.request_name or url.partition("?")[0]
+        if self.own_headers is not None:
+            headers = {**self.own_headers(), **(headers or {})}
         if self.bearer is not None and (token := self.bearer()):
             headers = {"Authorization": f"Bearer {token}", **(headers or {})}
         self.recorder.started(method, shown)
@@ -185,6 +206,28 @@ class ContextSession(FastHttpSession):
             judged.recorder = self.recorder
             judged.started_as = shown
         return response
+
+    def _send_request_safe_mode(self, method: str, url: str, **kwargs: Any) -> FastResponse:
+        try:
+            return super()._send_request_safe_mode(method, url, **kwargs)
+        except RuntimeError as error:  # so geventhttpclient says that the proxy of an https target refuses
+            if not str(error).startswith("Proxy "):
+                raise
+            status = PROXY_STATUS.search(str(error))
+            request = self.client._make_request(
+                url, method=method, headers=kwargs.get("headers"), payload=kwargs.get("payload")
+            )
+            return ErrorResponse(request, TunnelRefused(f"http_{status.group(1)}" if status else "bad_handshake"))
+
+
+PROXY_STATUS = re.compile(r"HTTP/1\.\d ([1-5]\d\d)\b")
+
+
+class TunnelRefused(ConnectFailed, ConnectionError):
+    """The proxy did not open the way to the target; Locust knows it as a `ConnectionError`."""
+
+    def __init__(self, error_class: str) -> None:
+        super().__init__(error_class, "the proxy did not open the connection")
 
 
 class ContextServerUser(RealTimeUser, FastHttpUser):
@@ -210,17 +253,43 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
         cls._live_profile = None
 
     def __init__(self, environment: Any) -> None:
-        if self.headers or self.default_headers:
-            self.headers = self.default_headers = {**self.headers, **(self.default_headers or {})}
+        headers = self.setting("headers")
+        if not callable(headers) and (headers or self.default_headers):
+            self.headers = self.default_headers = {**headers, **(self.default_headers or {})}
+        proxy = self._use_tls_and_proxy()
         super().__init__(environment)
         session = cast(ContextSession, self.client)
         session.__class__ = ContextSession  # all that FastHttpUser has set up, with our requests
+        if proxy is not None and self.client_pool is None:
+            session.client.clientpool.client_args.update(proxy_user=proxy.username, proxy_password=proxy.password)
+        if callable(headers):
+            session.own_headers = self.own_headers
         session.request_event = cast(Any, RequestEvent(self.intake))
         session.recorder = self.intake.recorder
         if self.setting("token") is not None:
             session.bearer = self.bearer_token
         self.cookies = session.cookiejar
         self._live: SocketIOChannel | None = None
+
+    def _use_tls_and_proxy(self) -> Proxy | None:
+        """Give the HTTP side what the upgrades use too; what was set in Locust's own words stays."""
+        cls = type(self)
+        if self.ssl_context_factory is None and not self.insecure:
+            # geventhttpclient would switch the checks of a context on again, unless it is told otherwise.
+            own = cls.tls_context
+            self.insecure = not cls.verify_tls if own is None else not own.check_hostname
+            self.ssl_context_factory = lambda **_: cls.tls_context_in_use()
+        if not self.host or self.proxy_host is not None:
+            return None
+        try:
+            proxy = proxy_for(endpoint(self.host, "/"), self.proxy)
+            if proxy is not None and proxy.scheme != "http":
+                raise ConfigError("expected http:// for a user with an HTTP side", key=f"{cls.__name__}.proxy")
+        except ConfigError as error:
+            raise StopTest(str(error)) from error  # what FastHttpUser raises without a host
+        if proxy is not None:
+            self.proxy_host, self.proxy_port = proxy.hostname, proxy.port
+        return proxy
 
     # ── HTTP ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

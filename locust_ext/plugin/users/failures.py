@@ -45,5 +45,11 @@ E = TypeVar("E", bound=OperationError)
 
 def quiet(error: E) -> E:
     """The same error, which Locust takes for the end of the task's turn as well."""
-    error.__class__ = cast(type[E], _QUIET.get(type(error), type(error)))
+    kind = type(error)
+    quiet_kind = _QUIET.get(kind)
+    if quiet_kind is None:
+        if isinstance(error, RescheduleTask):
+            return error
+        quiet_kind = _QUIET[kind] = type(f"Quiet{kind.__name__}", (kind, RescheduleTask), {})
+    error.__class__ = cast(type[E], quiet_kind)
     return error

@@ -5,12 +5,11 @@ from __future__ import annotations
 import locust  # noqa: F401 – monkey-patches, before anything below imports a socket
 
 from collections.abc import Callable, Mapping
-from time import monotonic
 from typing import Any, ClassVar
 
 from locust_ext.core.messages.message import Message
 from locust_ext.core.protocols.correlation import ConfirmedBy
-from locust_ext.errors import ErrorReply, OperationError
+from locust_ext.errors import ConnectionLost, ErrorReply
 from locust_ext.plugin.users.base import RealTimeUser
 from locust_ext.plugin.users.channel import Caught, Channel
 from locust_ext.plugin.users.failures import quiet
@@ -85,12 +84,10 @@ class SocketIOChannel(Channel[SocketIOConnection]):
         name = event if name is None else name
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         connection = self.connection
-        if connection is None:
-            try:
-                connection = self._open_until(monotonic())
-            except OperationError as error:
-                self._never_begun(name, tags, error)
-                raise
+        if connection is None:  # it has never been open
+            error = quiet(ConnectionLost("lost", "the connection is not open"))
+            self._never_begun(name, tags, error)
+            raise error
         call = connection.begin(event, _arguments(data), name, timeout_s, tags, intended_s)
         connection.wait_for(call)
         failure = call.error

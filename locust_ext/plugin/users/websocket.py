@@ -192,13 +192,15 @@ class WebSocketUser(RealTimeUser):
         known = cls._profiles.get(key)
         if known is None:
             correlation = as_correlation(chosen)
-            encode = cls.encode
+            # The defaults are orjson's functions themselves: what `decode_json` catches, the connection catches as well.
+            encode = orjson.dumps if cls.encode is encode_json else cls.encode
+            decode = orjson.loads if cls.decode is decode_json else cls.decode
             known = cls._profiles[key] = MessagingProfile(
                 correlation=correlation,
                 encode=encode,
-                decode=cls.decode,
+                decode=decode,
                 push_name=cls.push_name,
-                is_binary=encode is not encode_json and encode is not orjson.dumps,
+                is_binary=encode is not orjson.dumps,
                 max_inbox=cls.max_inbox if cls._is_task_driven else 0,
                 inbox_policy=cls.inbox_policy,
                 **more,

@@ -1,0 +1,75 @@
+"""What is asked of a run beyond its errors: the comparison with a baseline, and the exit code that follows."""
+
+from __future__ import annotations
+
+from locust import log
+from locust.env import Environment
+
+import os
+from pathlib import Path
+
+from locust_ext.core.accounting.compare import Tolerance
+from locust_ext.core.accounting.validity import Limits
+from locust_ext.errors import ConfigError
+from locust_ext.model import Snapshot
+from locust_ext.outputs import read_summary
+from locust_ext.settings import Settings
+
+ERRORS, RAISED, RULE_FAILED, NOT_VALID, REGRESSION = 1, 2, 3, 4, 5
+PRECEDENCE = (RAISED, NOT_VALID, RULE_FAILED, REGRESSION, ERRORS)
+
+
+def load_baseline(path: str) -> Snapshot:
+    """The earlier run. Raises `ConfigError`."""
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"the file cannot be read: {os.strerror(error.errno or 0)}", source="--ext-baseline", value=path
+        ) from error
+    return read_summary(text, source=path)
+
+
+def tolerance_of(settings: Settings) -> Tolerance:
+    baseline = settings.baseline
+    return Tolerance(
+        baseline.tolerance,
+        baseline.error_rate_tolerance,
+        round(baseline.latency_tolerance_ms * 1000),
+        baseline.alpha,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(settings.generator.max_loop_lag_ms, settings.generator.max_cpu_percent)
+
+
+def exit_code(snapshot: Snapshot, has_raised: bool, has_errors: bool) -> int | None:
+    """The code by `PRECEDENCE`; None where only Locust has something to say.
+
+    Rules decide alone between 0 and 3: errors that they tolerate give 0. A measurement that is not valid is an error
+    only where something was asked of it.
+    """
+    is_asked = bool(snapshot.rules) or snapshot.comparison is not None
+    found = {
+        RAISED: has_raised,
+        NOT_VALID: is_asked and not snapshot.run.valid,
+        RULE_FAILED: any(rule.outcome == "failed" for rule in snapshot.rules),
+        REGRESSION: snapshot.comparison is not None and bool(snapshot.comparison.regressions),
+        ERRORS: has_errors and not snapshot.rules,
+    }
+    code = next((code for code in PRECEDENCE if found[code]), 0)
+    if code == ERRORS or (code == 0 and not snapshot.rules):
+        return None  # Locust's own: see --exit-code-on-error
+    return code
+
+
+def decide_exit_code(environment: Environment, snapshot: Snapshot) -> None:
+    """Set ``environment.process_exit_code``; a code of the locustfile's own (but 0 and 1) stays."""
+    if environment.process_exit_code not in (None, 0, ERRORS):
+        return
+    runner = environment.runner
+    has_errors = runner is not None and bool(runner.errors or runner.exceptions)
+    code = exit_code(snapshot, bool(log.unhandled_greenlet_exception), has_errors)
+    if code is not None and not (code == 0 and environment.process_exit_code):
+        environment.process_exit_code = code

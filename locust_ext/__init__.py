@@ -26,6 +26,7 @@ __all__ = [
     "DeflateOffer",
     "ErrorReply",
     "Extension",
+    "FanOut",
     "FastSocketIOUser",
     "Fifo",
     "LocustExtError",
@@ -56,6 +57,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "MonitorChannel",
     ),
     "locust_ext.core.protocols.deflate": ("DeflateOffer",),
+    "locust_ext.core.protocols.ties": ("FanOut",),
     "locust_ext.errors": (
         "CheckFailed",
         "ConfigError",
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
         MonitorChannel,
     )
     from locust_ext.core.protocols.deflate import DeflateOffer
+    from locust_ext.core.protocols.ties import FanOut
     from locust_ext.errors import (
         CheckFailed,
         ConfigError,

@@ -2,10 +2,12 @@
 
     Snapshot ─┬─ RunInfo            which run, how long, whether it is valid
               ├─ OperationStats …   the ledger of one (type, name, tags), with its latencies
-              ├─ ConnectionStats    connections by state, peak, reconnects
+              ├─ ConnectionStats    connections by state, peak, reconnects; what those that ended came to
               ├─ TrafficStats       messages and payload bytes
               ├─ PushStats …        messages that the server sent unasked, by event
               ├─ Second …           the timeline, a row for each second (fewer after an hour)
+             ├─ GeneratorStats …   the processes that make the load: CPU, loop lag, send lateness
+             ├─ Warmup             what was counted before the warm-up was over
               └─ Check …, Comparison   what was asked of the run, and the run beside a baseline
     Delta                           what one process counted since it was last drained, on its way to the master
 
@@ -265,12 +267,34 @@ class PushStats:
     reached: int | None = None
     """Deliveries that those same fan-outs made."""
     spread: Distribution | None = None
-    """From the first receiver to the last, a sample for each fan-out."""
+    """From the first receiver to the last, a sample for each fan-out whose receivers are all on one host."""
 
     @property
     def reach(self) -> float | None:
         """Reached ÷ expected, 0 to 1; None where it is not known."""
         return (self.reached or 0) / self.expected if self.expected else None
+
+    @property
+    def never_came(self) -> int | None:
+        """Deliveries that should have been made and were not, within the grace; None where it is not known."""
+        return None if self.expected is None else self.expected - (self.reached or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTotals:
+    """What each connection came to by its end (or by the end of the run), a sample a connection.
+
+    Plain numbers: where a `Distribution` says `_us`, it means the unit in the name of the field.
+    """
+
+    lifetime_ms: Distribution = EMPTY
+    messages_sent: Distribution = EMPTY
+    messages_received: Distribution = EMPTY
+    bytes_sent: Distribution = EMPTY
+    bytes_received: Distribution = EMPTY
+
+
+NO_CONNECTIONS: Final = ConnectionTotals()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +309,7 @@ class ConnectionStats:
     closed_in_order: int = 0
     inbox_dropped: int = 0
     """Messages thrown away because a connection's inbox was full: its user read too slowly."""
+    ended: ConnectionTotals = NO_CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +323,77 @@ class TrafficStats:
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratorPeriod:
+    """How one process that makes load fared for some time, usually a second: what it says about its own latencies."""
+
+    start_s: float
+    """Since this process began the run."""
+    length_s: float
+    cpu_us: int = 0
+    """CPU time that the process used, all its threads."""
+    lag: Distribution = EMPTY
+    """How late due timers fired; a loop that stood still counts for every moment at which one would have been due."""
+    lateness: Distribution = EMPTY
+    """Paced modes: from the intended to the actual send."""
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + self.length_s
+
+    @property
+    def cpu_percent(self) -> float:
+        """100: one core."""
+        return self.cpu_us / self.length_s / 10_000 if self.length_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorRow:
+    """A `GeneratorPeriod` without its histograms, as it is kept for `resources.csv`."""
+
+    start_s: float
+    length_s: float
+    cpu_percent: float
+    lag_p99_us: int | None = None
+    lag_max_us: int | None = None
+    lateness_p99_us: int | None = None
+    over_limit: bool = False
+    """Loop lag or CPU was over its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorStats:
+    """One process that makes load, over the run."""
+
+    worker: str
+    """Empty: the one process of the run."""
+    cpu_us: int = 0
+    seconds: float = 0.0
+    cpu_max_percent: float = 0.0
+    lag: Distribution = EMPTY
+    lateness: Distribution = EMPTY
+    rows: tuple[GeneratorRow, ...] = ()
+    """A second each; longer ones where the run is long or the workers are many."""
+    bottleneck: tuple[tuple[float, float], ...] = ()
+    """From when to when (seconds of the run) latencies measure the generator and not the target."""
+
+    @property
+    def cpu_percent(self) -> float:
+        """Average; 100: one core."""
+        return self.cpu_us / self.seconds / 10_000 if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """What was counted before the warm-up was over; it is in no other figure."""
+
+    duration_s: float
+    operations: tuple[OperationStats, ...] = ()
+    connections: ConnectionStats = field(default_factory=ConnectionStats)
+    traffic: TrafficStats = field(default_factory=TrafficStats)
+    pushes: tuple[PushStats, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """Which run this is; what is not known is None or empty."""
 
@@ -305,6 +401,7 @@ class RunInfo:
     started_at: str | None = None
     """Wall clock, ISO 8601, UTC."""
     duration_s: float = 0.0
+    """Without the warm-up."""
     host: str | None = None
     scenario: str | None = None
     seed: int | None = None
@@ -350,6 +447,10 @@ class Second:
     """Fewest finished operations in one second of the row."""
     complete: bool = True
     """False: a worker had not reported when the row was closed."""
+    valid: bool = True
+    """False: a generator was the bottleneck, so that latencies measure it and not the target."""
+    warmup: bool = False
+    """Before the end of the warm-up: in no other figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +509,10 @@ class Snapshot:
     pushes: tuple[PushStats, ...] = ()
     """In the order of events."""
     timeline: tuple[Second, ...] = ()
+    generators: tuple[GeneratorStats, ...] = ()
+    """The processes that made the load, in the order of workers."""
+    warmup: Warmup | None = None
+    """Where a warm-up was asked for."""
     rules: tuple[Check, ...] = ()
     """The rules' results, where rules were given."""
     comparison: Comparison | None = None
@@ -477,6 +582,56 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class FanOutPart:
+    """What one process knows of one fan-out; times are microseconds of its own monotonic clock."""
+
+    id: int
+    """The same in every process: a hash of the audience and of what ties a push to its cause. Below 2**53."""
+    kind: int
+    """`HEARD`, `SENT`, `WAITING` or `VOID` of `core.accounting.fanout`."""
+    event: str = ""
+    """What the pushes are called; in the sender's part only, as the next three."""
+    audience: str = ""
+    sent_us: int = 0
+    skips: int = 0
+    """1: the sender's own connection was open all the time and is not among the receivers; else 0."""
+    heard: int = 0
+    """Receivers, without those in `unsure`."""
+    gone: int = 0
+    """How many of them have closed before the grace was over."""
+    first_us: int = 0
+    last_us: int = 0
+    unsure: tuple[tuple[int, int, int], ...] = ()
+    """`(joined, left or 0, heard)` of receivers that may have come too late or gone too early: the send decides."""
+    offsets: Distribution | None = None
+    """From `first_us` to each receiver, where the send's time is known to the sender alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceChanges:
+    """Connections that joined and left an audience, in microseconds of the process's monotonic clock."""
+
+    name: str
+    joined_us: tuple[int, ...] = ()
+    left_us: tuple[tuple[int, int], ...] = ()
+    """`(left, joined)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutDelta:
+    """The part of a `Delta` that fan-outs are joined from."""
+
+    host: str
+    """Processes that say the same share a monotonic clock."""
+    clock_us: int
+    """That clock, at the drain."""
+    blind_from_us: int | None = None
+    """Fan-outs sent since then are not all in here: there were too many. None: all are."""
+    audiences: tuple[AudienceChanges, ...] = ()
+    parts: tuple[FanOutPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """What one process counted since it was last drained, or one part of that.
 
@@ -499,3 +654,10 @@ class Delta:
     connections: ConnectionStats | None = None
     """In part 0 only."""
     traffic: TrafficStats = field(default_factory=TrafficStats)
+    generator: tuple[GeneratorPeriod, ...] = ()
+    """In part 0 only."""
+    epoch: int = 0
+    """How often the run's counts had been reset: those of an earlier epoch count no more."""
+    warmup: bool = False
+    """Counted before the end of the warm-up."""
+    fan_outs: FanOutDelta | None = None

@@ -90,6 +90,7 @@ class ContextSettings(_Model):
     """Share of reads; the rest are writes."""
     keys: Annotated[int, BeforeValidator(_number), Field(ge=1)] = 100
     value_bytes: _Bytes = (16, 256)
+    """At least 30 are written: each value begins with a marker."""
 
 
 class ActionShares(_Model):
@@ -193,10 +194,50 @@ class RealisticSettings(_Model):
         return {name: profile.scaled(self.time_scale) for name, profile in self.profiles.items()}
 
 
+class GeneratorSettings(_Model):
+    """Up to where a process that makes load is trusted with its own latencies; beyond it the run is not valid."""
+
+    max_loop_lag_ms: _Above0 = 50.0
+    """How late a due timer may fire, of the 99th percentile of a second."""
+    max_cpu_percent: _Above0 = 90.0
+    """100: one core."""
+
+
+class BaselineSettings(_Model):
+    """What does not count as a change against ``--ext-baseline``."""
+
+    tolerance: _Weight = 0.10
+    """Relative change of a latency or a throughput."""
+    error_rate_tolerance: _Share = 0.001
+    """Difference of two error rates."""
+    latency_tolerance_ms: _Weight = 0.0
+    """Differences of latencies up to this never count."""
+    alpha: Annotated[float, BeforeValidator(_number), Field(gt=0, le=0.5)] = 0.01
+    """Chance that a comparison of two equal runs calls any figure changed."""
+
+
+class LogSettings(_Model):
+    """What a run without web UI says while it goes on."""
+
+    summary_every_s: _Weight = 10.0
+    """Seconds between two lines of live figures; 0: none."""
+
+
+class StatisticsSettings(_Model):
+    """Locust's own statistics."""
+
+    fine_percentiles: bool = True
+    """Percentiles below 100 ms finer than Locust's whole milliseconds."""
+
+
 class Settings(_Model):
     """Everything that a settings file may hold; every key has a default."""
 
     realistic: RealisticSettings = RealisticSettings()
+    generator: GeneratorSettings = GeneratorSettings()
+    baseline: BaselineSettings = BaselineSettings()
+    log: LogSettings = LogSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
 
 
 def load_settings(path: str | Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -341,6 +382,8 @@ _EXPECTED: Final = {
     "int_parsing": "expected a whole number",
     "int_from_float": "expected a whole number",
     "string_type": "expected a text",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
     "dict_type": "expected a mapping of keys",
     "model_type": "expected a mapping of keys",
     "model_attributes_type": "expected a mapping of keys",

@@ -107,7 +107,10 @@ MIX = "event, command, query, monitoring, ping, heartbeat"
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("realstic: {}", "realstic: unknown key, expected one of realistic; did you mean 'realistic'?"),
+        (
+            "realstic: {}",
+            "realstic: unknown key, expected one of realistic, generator, baseline, log, statistics; did you mean 'realistic'?",
+        ),
         (
             "realistic: {time_scal: 2}",
             "realistic.time_scal: unknown key, expected one of time_scale, agent_host, context, shares, profiles;"
@@ -177,6 +180,22 @@ MIX = "event, command, query, monitoring, ping, heartbeat"
         ),
         ("- realistic", "expected a mapping of keys (got ['realistic'])"),
         ("realistic: 7", "realistic: expected a mapping of keys (got 7)"),
+        (
+            "generator: {max_loop_lag: 20}",
+            "generator.max_loop_lag: unknown key, expected one of max_loop_lag_ms, max_cpu_percent;"
+            " did you mean 'max_loop_lag_ms'?",
+        ),
+        (
+            "generator: {max_cpu_percent: 0}",
+            "generator.max_cpu_percent: expected a number above 0 (got 0)",
+        ),
+        ("baseline: {tolerance: low}", "baseline.tolerance: expected a number (got 'low')"),
+        ("baseline: {alpha: 0.9}", "baseline.alpha: expected a number of at most 0.5 (got 0.9)"),
+        ("log: {summary_every_s: -1}", "log.summary_every_s: expected a number of at least 0 (got -1)"),
+        (
+            "statistics: {fine_percentiles: maybe}",
+            "statistics.fine_percentiles: expected true or false (got 'maybe')",
+        ),
         (
             "realistic:\n  a: 1\n b: 2\n",
             "not valid YAML at line 3, column 2: expected <block end>, but found '<block mapping start>'",
@@ -290,6 +309,6 @@ def test_wrong_profiles_of_the_command_line_are_refused(given: list[str], shown:
 
 def test_the_json_schema_forbids_unknown_keys_and_names_the_known_ones() -> None:
     schema = json_schema()
-    assert list(schema["properties"]) == ["realistic"]
+    assert list(schema["properties"]) == ["realistic", "generator", "baseline", "log", "statistics"]
     assert schema["additionalProperties"] is False
     assert list(schema["$defs"]["Profile"]["properties"]) == list(Profile.model_fields)

@@ -12,6 +12,7 @@ from locust_ext.model import Snapshot
 from locust_ext.outputs.console import console
 from locust_ext.outputs.junit import junit_xml
 from locust_ext.outputs.read import read_summary
+from locust_ext.outputs.resources_csv import resources_csv
 from locust_ext.outputs.summary_json import summary_json
 from locust_ext.outputs.summary_md import summary_md
 from locust_ext.outputs.timeline_csv import timeline_csv
@@ -23,6 +24,7 @@ REPORTS: Final[dict[str, Report]] = {
     "summary.json": summary_json,
     "summary.md": summary_md,
     "timeline.csv": timeline_csv,
+    "resources.csv": resources_csv,
     "junit.xml": junit_xml,
 }
 """File name in the report folder -> the function that gives its text (UTF-8)."""

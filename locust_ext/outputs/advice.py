@@ -63,4 +63,19 @@ def _no_ports(snapshot: Snapshot) -> str | None:
     return "no local port was left for the target: add --ext-source-addresses, or more machines"
 
 
-RULES_OF_THUMB: Final[tuple[Advice, ...]] = (_no_connection_worked, _all_replies_are_errors, _no_descriptors, _no_ports)
+def _generator_too_slow(snapshot: Snapshot) -> str | None:
+    if not any(generator.bottleneck for generator in snapshot.generators):
+        return None
+    return (
+        "the load generator was too slow for its users, so that latencies are partly its own: use more processes "
+        "(--processes), more machines, or fewer users"
+    )
+
+
+RULES_OF_THUMB: Final[tuple[Advice, ...]] = (
+    _no_connection_worked,
+    _all_replies_are_errors,
+    _no_descriptors,
+    _no_ports,
+    _generator_too_slow,
+)

@@ -8,7 +8,7 @@ from typing import Final
 
 from locust_ext.model import EMPTY, ROUND_TRIP_TYPES, Comparison, Distribution, Snapshot
 from locust_ext.outputs.advice import advice
-from locust_ext.outputs.text import change_text, count_text, ms_text, percent_text, rate_text, shown
+from locust_ext.outputs.text import change_text, count_text, fan_out_text, ms_text, percent_text, rate_text, shown
 from locust_ext.outputs.verdict import verdict
 
 WIDTH: Final = 80
@@ -29,6 +29,8 @@ def console(snapshot: Snapshot) -> str:
 def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     run, connections, traffic = snapshot.run, snapshot.connections, snapshot.traffic
     facts = [shown(run.scenario) if run.scenario else "", f"{run.duration_s:,.1f} s"]
+    if snapshot.warmup is not None:
+        facts.append(f"after {snapshot.warmup.duration_s:,.1f} s of warm-up")
     if run.users:
         facts.append(count_text(run.users, "user"))
     if run.workers:
@@ -55,6 +57,8 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         lag = EMPTY.plus(*(push.lag for push in snapshot.pushes if push.lag is not None))
         if lag.count:
             yield "Push delay", _percentiles(lag)
+        if fan_out := fan_out_text(snapshot.pushes):
+            yield "Fan-out", fan_out
     if any(operation.finished for operation in snapshot.of_type(*ROUND_TRIP_TYPES)):
         yield "Round trips", _percentiles(snapshot.latency)
     http = snapshot.of_type(*_HTTP)

@@ -10,7 +10,16 @@ import json
 from dataclasses import asdict
 from typing import Any, Final
 
-from locust_ext.model import Distribution, OperationStats, PushStats, RunInfo, Snapshot
+from locust_ext.model import (
+    Distribution,
+    GeneratorStats,
+    OperationStats,
+    PushStats,
+    RunInfo,
+    Snapshot,
+    TrafficStats,
+    Warmup,
+)
 from locust_ext.outputs.text import PERCENTILES, ms
 
 SCHEMA: Final = 1
@@ -37,12 +46,7 @@ def summary_json(snapshot: Snapshot) -> str:
 def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
     """The document: numbers in the units that their keys name, rates from 0 to 1."""
     traffic, seconds = snapshot.traffic, snapshot.run.duration_s
-    messages = {
-        "messages_sent": traffic.messages_sent,
-        "messages_received": traffic.messages_received,
-        "bytes_sent": traffic.bytes_sent,
-        "bytes_received": traffic.bytes_received,
-    }
+    messages = _messages(traffic)
     throughput = {}
     if seconds > 0:
         throughput = {
@@ -67,6 +71,10 @@ def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
         "push_metrics": {push.event: _push(push) for push in snapshot.pushes},
         "operations": [_operation(operation) for operation in snapshot.operations],
     }
+    if snapshot.generators:
+        document["resources"] = {"generator": [_generator(generator) for generator in snapshot.generators]}
+    if snapshot.warmup is not None:
+        document["warmup"] = _warmup(snapshot.warmup)
     if snapshot.rules:
         document["rules"] = [asdict(rule) for rule in snapshot.rules]
     if snapshot.comparison is not None:
@@ -81,6 +89,48 @@ def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
             ],
         }
     return document
+
+
+def _messages(traffic: TrafficStats) -> dict[str, int]:
+    return {
+        "messages_sent": traffic.messages_sent,
+        "messages_received": traffic.messages_received,
+        "bytes_sent": traffic.bytes_sent,
+        "bytes_received": traffic.bytes_received,
+    }
+
+
+def _generator(generator: GeneratorStats) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "worker": generator.worker,
+        "cpu_percent": {"avg": round(generator.cpu_percent, 1), "max": round(generator.cpu_max_percent, 1)},
+        "loop_lag_ms": _milliseconds(generator.lag),
+    }
+    if generator.lateness.count:
+        found["send_lateness_ms"] = _milliseconds(generator.lateness)
+    if generator.bottleneck:
+        found["bottleneck"] = [
+            {"from_s": round(from_s, 3), "to_s": round(to_s, 3)} for from_s, to_s in generator.bottleneck
+        ]
+    return found
+
+
+def _warmup(warmup: Warmup) -> dict[str, Any]:
+    return {
+        "duration_s": round(warmup.duration_s, 3),
+        "message_metrics": _messages(warmup.traffic),
+        "pushes_received": sum(push.received for push in warmup.pushes),
+        "reconnects": warmup.connections.reconnects,
+        "peak_open": warmup.connections.peak_open,
+        "operations": [
+            {
+                key: value
+                for key, value in _operation(operation).items()
+                if key not in ("histogram", "service_ms", "in_flight")
+            }
+            for operation in warmup.operations
+        ],
+    }
 
 
 def _run(run: RunInfo) -> dict[str, Any]:
@@ -115,7 +165,28 @@ def _connections(snapshot: Snapshot) -> dict[str, Any]:
     metrics["peak_open"] = snapshot.connections.peak_open
     if snapshot.connections.inbox_dropped:
         metrics["inbox_dropped"] = snapshot.connections.inbox_dropped
+    ended = snapshot.connections.ended
+    if ended.lifetime_ms.count:
+        metrics["lifetime_s"] = _milliseconds(ended.lifetime_ms)
+        for figure in ("messages_sent", "messages_received", "bytes_sent", "bytes_received"):
+            metrics[f"{figure}_per_connection"] = _plain(getattr(ended, figure))
     return metrics
+
+
+def _plain(distribution: Distribution) -> dict[str, float]:
+    """Of numbers without a unit; empty where there is no sample."""
+    if distribution.min_us is None or distribution.max_us is None or distribution.average_us is None:
+        return {}
+    found: dict[str, float] = {
+        "count": distribution.count,
+        "min": distribution.min_us,
+        "max": distribution.max_us,
+        "avg": round(distribution.average_us, 3),
+    }
+    for key, value in zip(PERCENTILES, distribution.percentiles_us(PERCENTILES.values()), strict=True):
+        if value is not None:
+            found[key] = value
+    return found
 
 
 def _milliseconds(distribution: Distribution) -> dict[str, float]:
@@ -154,6 +225,7 @@ def _push(push: PushStats) -> dict[str, Any]:
     if push.expected is not None:
         found["expected"] = push.expected
         found["reached"] = push.reached or 0
+        found["never_came"] = push.never_came
     if push.reach is not None:
         found["reach"] = round(push.reach, 9)
     if push.lag is not None:

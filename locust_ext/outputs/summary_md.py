@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from locust_ext.model import Comparison, OperationStats, Snapshot
-from locust_ext.outputs.text import change_text, count_text, ms_text, percent_text, rate_text, shown
+from locust_ext.model import EMPTY, Comparison, OperationStats, Snapshot
+from locust_ext.outputs.advice import advice
+from locust_ext.outputs.text import change_text, count_text, fan_out_text, ms_text, percent_text, rate_text, shown
 from locust_ext.outputs.verdict import verdict
 
 MAX_OPERATIONS: Final = 50
@@ -17,7 +18,15 @@ MAX_OPERATIONS: Final = 50
 def summary_md(snapshot: Snapshot) -> str:
     """Verdict, key figures, operations (those with failures first, then the slowest), rules, the comparison."""
     return (
-        "\n".join([*_head(snapshot), *_operations(snapshot), *_rules(snapshot), *_comparison(snapshot.comparison)])
+        "\n".join(
+            [
+                *_head(snapshot),
+                *_advice(snapshot),
+                *_operations(snapshot),
+                *_rules(snapshot),
+                *_comparison(snapshot.comparison),
+            ]
+        )
         + "\n"
     )
 
@@ -34,6 +43,7 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
     yield "| | |"
     yield "|---|---|"
     facts = [f"{seconds:,.1f} s"]
+    facts += [f"after {snapshot.warmup.duration_s:,.1f} s of warm-up"] if snapshot.warmup is not None else []
     facts += [count_text(run.users, "user")] if run.users else []
     facts += [count_text(run.workers, "worker")] if run.workers else []
     facts += [escaped(run.host)] if run.host else []
@@ -53,6 +63,15 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
         )
     if snapshot.pushes:
         yield f"| Pushes | {snapshot.pushes_received:,} received |"
+        lag = EMPTY.plus(*(push.lag for push in snapshot.pushes if push.lag is not None))
+        if lag.count:
+            p50, p95, p99 = lag.percentiles_us((50, 95, 99))
+            yield (
+                f"| Push delay | p50 {ms_text(p50)}, p95 {ms_text(p95)}, p99 {ms_text(p99)}, "
+                f"max {ms_text(lag.max_us)} ({lag.count:,}) |"
+            )
+        if fan_out := fan_out_text(snapshot.pushes):
+            yield f"| Fan-out | {fan_out} |"
     latency = snapshot.latency
     if latency.count:
         p50, p95, p99 = latency.percentiles_us((50, 95, 99))
@@ -68,6 +87,12 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
         )
     elif snapshot.finished:
         yield f"| Failures | none of {snapshot.finished:,} |"
+
+
+def _advice(snapshot: Snapshot) -> Iterator[str]:
+    for sentence in advice(snapshot):
+        yield ""
+        yield f"Look at: {escaped(sentence, 300)}"
 
 
 def _operations(snapshot: Snapshot) -> Iterator[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
-from locust_ext.model import ComparedFigure
+from locust_ext.model import EMPTY, ComparedFigure, PushStats
 
 PERCENTILES: Final = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p999": 99.9}
 """Key in reports -> per cent."""
@@ -16,6 +17,12 @@ def shown(text: str, width: int = 60) -> str:
     """`text` on one line without control, formatting or direction characters, at most `width` characters long."""
     safe = "".join("?" if unicodedata.category(char)[0] in "CZ" and char != " " else char for char in text[: width + 1])
     return safe if len(safe) <= width else safe[: width - 1] + "…"
+
+
+def cell(text: str) -> str:
+    """A foreign text as a spreadsheet's cell: nothing in it is a formula (OWASP, CSV injection)."""
+    safe = shown(text, 300)
+    return f"'{safe}" if safe.startswith(("=", "+", "-", "@")) else safe
 
 
 def ms(microseconds: float) -> float:
@@ -44,6 +51,22 @@ def percent_text(part: int, whole: int) -> str:
         return f"{percent:.0f} %"
     rest = float(f"{min(percent, 100 - percent):.1e}")
     return f"{percent:.{max(0, 1 - math.floor(math.log10(rest)))}f} %"
+
+
+def fan_out_text(pushes: Iterable[PushStats]) -> str:
+    """How many of the deliveries that fan-outs should have made were made, and how far apart; empty: none is known."""
+    known = [push for push in pushes if push.expected]
+    expected = sum(push.expected or 0 for push in known)
+    if not expected:
+        return ""
+    reached = sum(push.reached or 0 for push in known)
+    told = [f"{reached:,} of {count_text(expected, 'delivery', 'deliveries')} ({percent_text(reached, expected)})"]
+    if reached < expected:
+        told.append(f"{expected - reached:,} never came")
+    spread = EMPTY.plus(*(push.spread for push in known if push.spread is not None))
+    if spread.count:
+        told.append(f"first to last p95 {ms_text(spread.percentile_us(95))}")
+    return ", ".join(told)
 
 
 def rate_text(count: int, seconds: float) -> str:

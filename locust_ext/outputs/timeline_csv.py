@@ -30,13 +30,16 @@ COLUMNS: Final = (
     "worst_failures",
     "least_finished",
     "complete",
+    "valid",
+    "warmup",
 )
 
 
 def timeline_csv(snapshot: Snapshot) -> str:
     """RFC 4180 with a header; numbers only, a cell is empty where nothing was measured.
 
-    `complete` is 1, or 0 if a worker had not reported when the row was closed.
+    `complete` is 1, or 0 if a worker had not reported when the row was closed; `valid` is 0 where a generator was the
+    bottleneck, `warmup` 1 in the rows that are in no other figure.
     """
     out = io.StringIO()
     writer = csv.writer(out)

@@ -11,6 +11,8 @@ def verdict(snapshot: Snapshot) -> str:
     if not snapshot.run.valid:
         return "not valid: " + "; ".join(shown(reason, 200) for reason in snapshot.run.invalid_because)
     so_far = "" if snapshot.run.complete else " so far"
+    if not snapshot.finished and snapshot.warmup is not None and not snapshot.run.duration_s:
+        return "no result so far: warming up" if so_far else "no result: the run ended within its warm-up"
     if not snapshot.finished:
         started = sum(operation.started for operation in snapshot.operations)
         if started or snapshot.traffic.messages_sent:

@@ -24,7 +24,7 @@ _ERRNO = {
     errno.EMFILE: "fd_limit",
     errno.ENFILE: "fd_limit",
 }
-_STATUS = re.compile(r"\b([1-5][0-9]{2})\b")
+_STATUS = re.compile(r"([45][0-9]{2})\b")
 _BY_NAME = {
     "ConnectTimeout": "connect_timeout",
     "ReadTimeout": "timeout",
@@ -32,6 +32,7 @@ _BY_NAME = {
     "TimeoutError": "timeout",
     "SSLError": "tls",
     "HTTPConnectionClosed": "reset",
+    "EmptyResponse": "reset",
     "RemoteDisconnected": "reset",
     "ProtocolError": "reset",
     "ChunkedEncodingError": "reset",
@@ -39,6 +40,9 @@ _BY_NAME = {
     "NameResolutionError": "dns",
     "gaierror": "dns",
 }
+
+_CUT_SHORT = ("Incomplete response", "closed")
+"""What geventhttpclient says when the peer went in the middle of its answer, which is no wrong answer."""
 
 
 def error_class_of(error: BaseException | str) -> tuple[str, str]:
@@ -71,11 +75,14 @@ def _class_of(error: BaseException | str) -> str:
         if isinstance(current, OSError) and current.errno in _ERRNO:
             return _ERRNO[current.errno]
         named = _BY_NAME.get(type(current).__name__)
+        if named == "protocol" and any(word in str(current) for word in _CUT_SHORT):
+            return "reset"
         if named is not None:
             return named
         if isinstance(current, TimeoutError):
             return "timeout"
-        pending += [getattr(current, "reason", None), current.__cause__, current.__context__, *current.args]
+        wrapped = getattr(current, "reason", None), getattr(current, "original", None)
+        pending += [*wrapped, current.__cause__, current.__context__, *current.args]
     if isinstance(error, CatchResponseError | ResponseError | AssertionError):
         return "check_failed"
     return "reset" if isinstance(error, OSError) else "check_failed"
@@ -86,7 +93,10 @@ def _status_of(error: BaseException) -> int | None:
     status = getattr(response, "status_code", None)
     if isinstance(status, int) and status >= 400:
         return status
-    if type(error).__name__ in ("HTTPError", "BadStatusCode"):
-        found = _STATUS.search(str(error))
+    code = getattr(error, "code", None)
+    if type(code) is int and 400 <= code < 600:  # geventhttpclient, urllib
+        return code
+    if type(error).__name__ == "HTTPError":
+        found = _STATUS.match(str(error))  # at its beginning: an address has numbers too
         return int(found.group(1)) if found else None
     return None

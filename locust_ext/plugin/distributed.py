@@ -12,14 +12,16 @@ from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_MISSING, STATE_STOPPED, MasterRunner, WorkerRunner
 
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
 
 import gevent
 
+from locust_ext.core.accounting.blob import WireError
 from locust_ext.core.accounting.recorder import Recorder
-from locust_ext.core.accounting.wire import WireError, parts, unpack
+from locust_ext.core.accounting.wire import parts, unpack
 from locust_ext.model import Delta
 from locust_ext.plugin.push_rows import PushRows
 from locust_ext.runtime.generator_watch import GeneratorWatch
@@ -65,6 +67,7 @@ class WorkerSide:
         self._watch = GeneratorWatch(recorder.generator_period)
         self._warmup = Warmup()
         self._told_epoch: int | None = None
+        self._unsent: deque[Iterator[bytes]] = deque()
         recorder.worker = runner.client_id
         recorder.on_drain = PushRows(runner.environment).add
         runner.register_message(FINISH, self._on_finish, concurrent=True)
@@ -94,9 +97,15 @@ class WorkerSide:
         self._send(self._recorder.end_warmup(monotonic()))
 
     def _send(self, delta: Delta) -> None:
-        for blob in parts(delta):
+        """Send it, a blob a loop turn; a greenlet that is killed at this leaves the rest to the next that sends."""
+        self._unsent.append(parts(delta))
+        while self._unsent:
+            blob = next(self._unsent[0], None)
+            if blob is None:
+                self._unsent.popleft()
+                continue
             self._runner.send_message(DELTA, {"blob": blob})
-            gevent.sleep(0)  # a blob a loop turn: the users go on meanwhile
+            gevent.sleep(0)
 
     def _on_reset(self, environment: Any, msg: Any, **_: Any) -> None:
         """The master's counts begin anew. With ``--reset-stats`` Locust's own do so at its next message, not before."""
@@ -231,7 +240,7 @@ class MasterSide:
             return
         if delta.worker == msg.node_id:
             self._recorder.label_worker(delta.worker, str(self._runner.get_worker_index(delta.worker)))
-            self._recorder.merge(delta)
+            self._recorder.merge(delta, monotonic())
 
     def _tick(self, now_s: float) -> None:
         self._recorder.tick(now_s)

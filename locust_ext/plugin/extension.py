@@ -17,6 +17,7 @@ import secrets
 import sys
 import weakref
 from argparse import Namespace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -24,12 +25,15 @@ from typing import Any
 
 import gevent
 
+from locust_ext.core.accounting.compare import compare
 from locust_ext.errors import ConfigError, LocustExtError
-from locust_ext.model import Snapshot
+from locust_ext.model import Comparison, Snapshot
 from locust_ext.outputs import REPORTS
 from locust_ext.outputs.console import console
+from locust_ext.outputs.live_line import live_line
 from locust_ext.plugin.distributed import LocalSide, MasterSide, WorkerSide
 from locust_ext.plugin.embedded import EMBEDDED, EmbeddedServer, embedded_classes, machine_id
+from locust_ext.plugin.gate import decide_exit_code, limits_of, load_baseline, tolerance_of
 from locust_ext.plugin.intake import drop_intake, intake_of
 from locust_ext.plugin.interrupt import end_in_order_on_signals
 from locust_ext.plugin.limits import check_descriptors
@@ -41,9 +45,11 @@ from locust_ext.plugin.options import (
     seconds,
     whole_number,
 )
+from locust_ext.plugin.percentiles import use_fine_percentiles, use_locusts_percentiles
 from locust_ext.plugin.reports import write_reports
 from locust_ext.plugin.target import wait_for_target
 from locust_ext.runtime.process import shared
+from locust_ext.runtime.ticker import Ticker
 from locust_ext.settings import Settings, load_settings, parse_profiles
 
 logger = logging.getLogger("locust_ext")
@@ -64,6 +70,7 @@ def install() -> None:
     _is_installed = True
     events.init_command_line_parser.add_listener(add_arguments)
     events.init.add_listener(_on_init)
+    events.quitting.add_listener(_on_quitting)  # registered first, called last: every process has had its say by then
     events.quit.add_listener(_on_quit)
 
 
@@ -92,6 +99,12 @@ def _dismiss_workers(environment: Environment) -> None:
     while len(runner.clients.ready) < expected and monotonic() < until_s:
         gevent.sleep(0.05)
     runner.quit()
+
+
+def _on_quitting(environment: Environment, **_: Any) -> None:
+    extension = _extensions.get(environment)
+    if extension is not None:
+        extension.decide_exit_code()
 
 
 def _on_quit(**_: Any) -> None:
@@ -143,6 +156,10 @@ class Extension:
         self._embedded_classes: list[Any] = []
         self._wait_s: float | None = None
         self._report_dir: Path | None = None
+        self._warmup_s = 0.0
+        self._baseline: Snapshot | None = None
+        self._comparison: Comparison | None = None
+        self._log_lines: Ticker | None = None
         self._reported_run: str | None = None
         self._listeners: list[tuple[Any, Any]] = []
         self._runs = 0
@@ -165,7 +182,8 @@ class Extension:
         elif isinstance(runner, MasterRunner):
             self._side = MasterSide(runner, self.recorder)
         else:
-            self._side = LocalSide(self.recorder)
+            self._side = LocalSide(self.environment, self.recorder)
+        self._choose_percentiles()
         self._listen("test_start", self._on_test_start)
         self._listen("test_stop", self._on_test_stop)
         self._listen("spawning_complete", self._on_spawning_complete)
@@ -188,6 +206,9 @@ class Extension:
         self._listeners.clear()
         if self._side is not None:
             self._side.close()
+        if self._log_lines is not None:
+            self._log_lines.close()
+        use_locusts_percentiles()
         for each in self._embedded_classes:
             each.host = EMBEDDED
         if self._server is not None:
@@ -211,10 +232,21 @@ class Extension:
         self._wait_s = seconds(self.options, "ext_wait_for_target")
         if not isinstance(self.environment.runner, MasterRunner):
             check_descriptors(int(self._option("num_users") or 0))
+        self._warmup_s = seconds(self.options, "ext_warmup") or 0.0
+        if baseline := self._option("ext_baseline"):
+            self._baseline = load_baseline(baseline)
+        self.recorder.limit_generator(limits_of(self.settings))
         if folder := self._option("ext_report_dir"):
             self._report_dir = check_report_dir(folder)
         self._use_source_addresses()
         self.options.ext_settings = self.settings.model_dump_json()
+
+    def _choose_percentiles(self) -> None:
+        """In every process: a worker counts under the buckets that it finds."""
+        if self.settings.statistics.fine_percentiles and not self._option("ext_no_fine_percentiles"):
+            use_fine_percentiles()
+        else:
+            use_locusts_percentiles()
 
     def _choose_profiles(self) -> None:
         given = self._option("ext_profiles") or []
@@ -245,7 +277,9 @@ class Extension:
         if agent_host := self._option("ext_agent_host"):
             hosts.append(agent_host)
         if not hosts:
-            raise ConfigError("expected --host, or a host attribute of the user classes", source="--ext-wait-for-target")
+            raise ConfigError(
+                "expected --host, or a host attribute of the user classes", source="--ext-wait-for-target"
+            )
         return list(dict.fromkeys(hosts))
 
     def _use_embedded(self, url: str) -> None:
@@ -263,21 +297,26 @@ class Extension:
         self.options.ext_run_id = run_id
         runner = self.environment.runner
         self.options.ext_workers = getattr(runner, "worker_count", 1) or 1
-        assert self._side is not None
-        self._side.begin(run_id)
+        assert isinstance(self._side, MasterSide | LocalSide)
+        self._comparison = None
+        self._side.begin(run_id, self._warmup_s)
         self._describe()
+        self._say_figures_now_and_then()
 
     def _begin_on_worker(self) -> None:
         assert isinstance(self._side, WorkerSide)
         if text := self._option("ext_settings"):
             self.settings = Settings.model_validate_json(text)
             self._choose_profiles()
+            self._choose_percentiles()
         self._use_source_addresses()
         if not self.environment.host:
             self._embedded_classes = self._embedded_classes or embedded_classes(self.environment.user_classes)
             if self._embedded_classes:
                 self._join_embedded()
-        self._side.begin(self._option("ext_run_id") or "")
+        self._side.begin(
+            self._option("ext_run_id") or "", self._option("ext_warmup_s") or 0.0, self._option("ext_epoch") or 0
+        )
 
     def _join_embedded(self) -> None:
         url, machine = self._option("ext_embedded_url"), self._option("ext_embedded_machine")
@@ -295,6 +334,8 @@ class Extension:
     def _describe(self) -> None:
         environment = self.environment
         host = environment.host or next((each.host for each in environment.user_classes if each.host), None)
+        here = datetime.now()
+        self.recorder.began_at(here.hour * 3600 + here.minute * 60 + here.second + here.microsecond / 1e6)
         self.recorder.describe(
             started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             host=host,
@@ -306,11 +347,32 @@ class Extension:
 
     def _on_spawning_complete(self, user_count: int, **_: Any) -> None:
         self.recorder.describe(users=user_count)
-        if getattr(self.options, "reset_stats", False):
-            self.recorder.reset(monotonic())
+        if isinstance(self._side, WorkerSide):
+            self._side.reset()
+        elif self.environment.reset_stats and self._side is not None:
+            self._side.reset(at_spawning_complete=True)
 
     def _on_reset_stats(self, **_: Any) -> None:
-        self.recorder.reset(monotonic())
+        """The reset button: Locust tells the master, or the one process, and no worker."""
+        if isinstance(self._side, MasterSide | LocalSide):
+            self._side.reset()
+
+    def _say_figures_now_and_then(self) -> None:
+        every_s = self.settings.log.summary_every_s
+        if self._log_lines is not None:
+            self._log_lines.close()
+        if not every_s or not self._option("headless") or self._option("only_summary"):
+            return
+        before = self.snapshot()
+
+        def say(_: float) -> None:
+            nonlocal before
+            now = self.snapshot()
+            logger.info("%s", live_line(before, now))
+            before = now
+
+        self._log_lines = Ticker(every_s, say)
+        self._log_lines.start()
 
     def _on_quitting(self, **_: Any) -> None:
         """Not on the master. Locust would quit while users still run; stopped first, each has its outcome counted."""
@@ -320,11 +382,26 @@ class Extension:
 
     def _on_test_stop(self, **_: Any) -> None:
         shared().dispatcher.flush(1.0)
-        self.recorder.end(monotonic())
+        if self._log_lines is not None:
+            self._log_lines.close()
         if self._side is not None:
             self._side.finish()
         if not self.is_worker:
+            self._judge()
             self._write()
+
+    def _judge(self) -> None:
+        """The run is over: beside the baseline, and whether it says anything at all."""
+        snapshot = self.recorder.snapshot(monotonic())
+        if self._baseline is not None:
+            self._comparison = compare(self._baseline, snapshot, tolerance_of(self.settings))
+        for reason in snapshot.run.invalid_because:
+            logger.warning("The measurement is not valid: %s", reason)
+
+    def decide_exit_code(self) -> None:
+        """Once the run's data is complete; not in a worker, whose exit code its master never learns of."""
+        if not self.is_worker and self.recorder.run_id:
+            decide_exit_code(self.environment, self.snapshot())
 
     def _write(self) -> None:
         """The report of the run that has just ended, once."""
@@ -351,7 +428,7 @@ class Extension:
 
     def snapshot(self) -> Snapshot:
         """Everything measured so far; on the master over all workers, as of their last reports."""
-        return self.recorder.snapshot(monotonic())
+        return replace(self.recorder.snapshot(monotonic()), comparison=self._comparison)
 
     def stats(self) -> dict[str, Any]:
         """The live figures, with the keys of ``summary.json``."""

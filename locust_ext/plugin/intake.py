@@ -17,6 +17,7 @@ from typing import Any
 from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.errors import OperationError
 from locust_ext.plugin.classify import error_class_of
+from locust_ext.runtime.process import shared
 
 logger = logging.getLogger("locust_ext")
 
@@ -29,6 +30,7 @@ class Intake:
 
     def __init__(self, environment: Environment) -> None:
         self.recorder = Recorder(on_warning=logger.warning)
+        self.recorder.fan_outs.host, self.recorder.fan_outs.process = shared().host, shared().process
         self._request = environment.events.request
         self._request.add_listener(self.on_request)
         self.fire: Callable[..., None] = self._request.fire

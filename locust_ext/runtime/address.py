@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 from dataclasses import dataclass, field
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,6 +18,7 @@ from locust_ext.errors import ConfigError, ConnectFailed
 
 SCHEMES = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
 REMEMBER_S = 30.0
+_AUTHORITY = re.compile("[^/?#]*")  # RFC 3986, section 3.2: what follows the :// (host and port)
 Resolved = tuple[int, int, int, Any]
 
 
@@ -27,6 +30,13 @@ class Endpoint:
     hostname: str
     port: int
     is_secure: bool
+
+    @property
+    def resource(self) -> str:
+        """What the request line asks for: path and query; it may hold secrets as well."""
+        rest = self.url.partition("://")[2].partition("#")[0]
+        start = len(_AUTHORITY.match(rest)[0])  # type: ignore[index]  # it matches anything
+        return rest[start:] if rest[start:].startswith("/") else f"/{rest[start:]}"
 
     @property
     def label(self) -> str:
@@ -47,20 +57,26 @@ def endpoint(host: str, path: str, query: str = "") -> Endpoint:
             value=host,
             shows_value="@" not in host,  # a password stands before it
         )
-    url = f"{SCHEMES[scheme.lower()]}://{quote(rest, safe=SAFE)}"
-    if query:
-        url += ("&" if urlsplit(url).query else "?") + query
+    start = len(_AUTHORITY.match(rest)[0])  # type: ignore[index]  # it matches anything
     try:
-        parts = urlsplit(url)
-        port = parts.port
+        origin, hostname, port, is_secure = _origin(SCHEMES[scheme.lower()], rest[:start])
     except ValueError as error:
         raise ConfigError("expected a valid address", key="host", value=host, shows_value="@" not in host) from error
-    if not parts.hostname:
-        raise ConfigError(
-            "expected an address with a host name", key="host", value=host, shows_value="@" not in host
-        )
-    is_secure = parts.scheme == "wss"
-    return Endpoint(url, parts.hostname, port or (443 if is_secure else 80), is_secure)
+    if not hostname:
+        raise ConfigError("expected an address with a host name", key="host", value=host, shows_value="@" not in host)
+    url = origin + quote(rest[start:], safe=SAFE)
+    if query:
+        url += ("&" if urlsplit(url).query else "?") + query
+    return Endpoint(url, hostname, port, is_secure)
+
+
+@lru_cache(maxsize=256)  # thousands of users connect to a handful of hosts
+def _origin(scheme: str, authority: str) -> tuple[str, str, int, bool]:
+    """The quoted beginning of the URL, host name, port, and whether it is secure. Raises `ValueError`."""
+    origin = f"{scheme}://{quote(authority, safe=SAFE)}"
+    parts = urlsplit(origin)
+    is_secure = scheme == "wss"
+    return origin, parts.hostname or "", parts.port or (443 if is_secure else 80), is_secure
 
 
 SAFE = "!#$%&'()*+,/:;=?@[]~"  # everything that may stand in a URL; the rest (spaces, line ends, non-ASCII) is quoted

@@ -1,4 +1,4 @@
-"""`HandshakeSocket`: the head of an HTTP answer, read in blocks and by a deadline, handed out line by line."""
+"""`HandshakeSocket`: the head of an HTTP answer, read in blocks and by a deadline."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ MAX_HEADER_BYTES = 64 * 1024
 
 
 class HandshakeSocket:
-    """The connected object that websocket-client (and a proxy's tunnel) talks to until the answer's head is whole."""
+    """What an upgrade and a proxy's tunnel talk to until the answer's head is whole."""
 
     __slots__ = (
         "_buffer",
-        "_line_end_pending",
         "_received",
         "_sock",
         "_tls",
@@ -32,7 +31,6 @@ class HandshakeSocket:
         self._sock = sock
         self._tls = tls
         self._buffer = early_bytes
-        self._line_end_pending = False
         self._received = 0
         self.deadline_s = deadline_s
         self.status = ""
@@ -40,38 +38,20 @@ class HandshakeSocket:
         self.set_cookies: list[str] = []
         self.is_done = False
 
-    def gettimeout(self) -> float:
-        return 0.0  # websocket-client then makes exactly one call for each read and write; ours wait themselves
-
-    def settimeout(self, timeout: float | None) -> None:
-        pass
-
-    def close(self) -> None:
-        pass  # whoever made this object closes what is below it
-
     def send(self, data: bytes) -> int:
         self._sock.settimeout(left_s(self.deadline_s))
         self._sock.sendall(data if self._tls is None else self._tls.encrypt(data))
         return len(data)
 
-    def recv(self, size: int) -> bytes:
-        """A whole header line without its line end, then the line end: what `recv_line` joins again."""
-        if self._line_end_pending:
-            self._line_end_pending = False
-            return b"\n"
-        while True:
+    def read_head(self) -> None:
+        """Read to the empty line; status and headers are known then. Raises `ConnectFailed`."""
+        while not self.is_done:
             end = self._buffer.find(b"\n")
             if end < 0:
                 self._buffer += self._receive()
                 continue
             line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-            if self._wants(line.strip()):
-                if not line.strip():
-                    self.is_done = True
-                if not line:
-                    return b"\n"
-                self._line_end_pending = True
-                return line
+            self._note(line.decode("latin-1").strip())
 
     def _receive(self) -> bytes:
         self._sock.settimeout(left_s(self.deadline_s))
@@ -83,20 +63,22 @@ class HandshakeSocket:
             raise ConnectFailed("bad_handshake")
         return data if self._tls is None else self._tls.decrypt(data)
 
-    def _wants(self, line: bytes) -> bool:
-        """Note the line; False: websocket-client must not see it."""
+    def _note(self, line: str) -> None:
         if not self.status:
-            self.status = line.decode("latin-1")
-            return True
-        name, _, value = line.decode("latin-1").partition(":")
-        name = name.strip().lower()
-        if not name:
-            return True
-        self.headers[name] = f"{self.headers[name]}, {value.strip()}" if name in self.headers else value.strip()
-        if name == "set-cookie":
-            self.set_cookies.append(value.strip())
-            return False
-        return name not in ("content-length", "location")
+            self.status = line
+            if status_of(self) is None:
+                raise ConnectFailed("bad_handshake")  # no HTTP: the end of this head may never come
+        elif not line:
+            self.is_done = True
+        else:
+            name, colon, value = line.partition(":")
+            if not colon:
+                raise refusal(self)
+            name, value = name.strip().lower(), value.strip()
+            if name == "set-cookie":
+                self.set_cookies.append(value)
+            else:
+                self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
 
     def take_rest(self) -> bytes:
         rest, self._buffer = self._buffer, b""

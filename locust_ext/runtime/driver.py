@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 from time import monotonic
-from typing import Protocol, cast
+from typing import Protocol
 
 import gevent
 from gevent import get_hub
@@ -105,9 +105,14 @@ class Driver:
             outcome = Refused(now_s, "lost") if isinstance(self._performing, Connect) else Sent(now_s, good=False)
         while (action := self._next(outcome)) is not None:
             self._performing = action
-            if action.__class__ is Send:  # nearly always
-                outcome = self._perform_send(cast(Send, action))
-                continue
+            while type(action) is Send:  # nearly always: what `_next` and `_perform` do, without them
+                outcome = self._perform_send(action)
+                try:
+                    action = self._performing = self._actions.send(outcome)
+                except StopIteration:
+                    action = None
+            if action is None:
+                break
             if isinstance(action, GiveUp):
                 self._driven.drive_state("failed")
                 break

@@ -41,7 +41,7 @@ class GeneratorWatch:
         self._lag = Histogram()
         self._began_s, self._since_s, self._cpu_s = began_s, monotonic(), process_time()
         self._due_s = self._since_s + INTERVAL_S
-        self._timer = get_hub().loop.timer(INTERVAL_S, INTERVAL_S, ref=False)
+        self._timer = get_hub().loop.timer(INTERVAL_S, INTERVAL_S)
         self._timer.start(self._tick)
 
     def _tick(self) -> None:
@@ -60,7 +60,9 @@ class GeneratorWatch:
     def _close_period(self, now_s: float) -> None:
         lag, self._lag = self._lag, Histogram()
         cpu_s = process_time()
-        self._report(self._since_s - self._began_s, now_s - self._since_s, int((cpu_s - self._cpu_s) * 1e6), lag.freeze())
+        self._report(
+            self._since_s - self._began_s, now_s - self._since_s, int((cpu_s - self._cpu_s) * 1e6), lag.freeze()
+        )
         self._since_s, self._cpu_s = now_s, cpu_s
 
     def stop(self) -> None:

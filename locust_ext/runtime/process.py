@@ -8,17 +8,22 @@ from __future__ import annotations
 import logging
 import os
 import random
+import socket
 import ssl
+import zlib
+from pathlib import Path
 from typing import Any
 
 from gevent import get_hub
 from gevent.lock import Semaphore
 
+from locust_ext.core.marker import HOST_CHARS, PROCESS_CHARS, token
 from locust_ext.errors import ConfigError
 from locust_ext.runtime.deadline import DeadlineWheel
 from locust_ext.runtime.dispatcher import Dispatcher
 
 MAX_CONNECTS_AT_ONCE = 200
+CLOCK_OF_HOST = ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/time")
 
 logger = logging.getLogger("locust_ext")
 
@@ -36,6 +41,12 @@ class ProcessShared:
         """For masks, jitter of our own and client ids: seeded well, and without a system call for each number."""
         self.client_prefix = f"lx-{self.random.getrandbits(40):010x}"
         """Begins the client ids of this process; unique over workers, hosts and runs."""
+        self.host = token(zlib.crc32(clock_of_host().encode()), HOST_CHARS)
+        """In markers: processes that say the same share a monotonic clock."""
+        self.process = token(self.random.getrandbits(32), PROCESS_CHARS)
+        """In markers: tells the processes of a host apart."""
+        self.outbox: list[tuple[Any, Any, bytes, int]] = []
+        """Requests that `flush` sends at the end of this turn of the loop: ``(connection, call, frame, payload_bytes)``."""
         self._number = 0
         self._next_source = -1
         self.connects = Semaphore(MAX_CONNECTS_AT_ONCE)
@@ -51,6 +62,15 @@ class ProcessShared:
         if about not in self.warned:
             self.warned.add(about)
             logger.warning("%s", text)
+
+    def flush(self) -> None:
+        """Send what is in the outbox, in order. Does not switch; whoever writes or closes a connection calls it first."""
+        outbox, self.outbox = self.outbox, []
+        for connection, call, frame, payload_bytes in outbox:
+            try:
+                connection.send_call(call, frame, payload_bytes)
+            except Exception as error:  # noqa: BLE001 – a bug of ours: told, and kept from the other connections
+                self.dispatcher.on_error(error)
 
     def next_number(self) -> int:
         """1, 2, 3, …: never the same twice in this process."""
@@ -102,6 +122,17 @@ def _new_context(verify: bool, ca_file: str | None, certificate: tuple[str, ...]
 def _no_password() -> str:
     """OpenSSL would ask the terminal for the key's."""
     raise ValueError("the key is encrypted")
+
+
+def clock_of_host() -> str:
+    """Tells whether two processes share their monotonic clock: the machine's boot and its time namespace."""
+    parts = []
+    for path in CLOCK_OF_HOST:
+        try:
+            parts.append(os.readlink(path) if "/ns/" in path else Path(path).read_text().strip())
+        except OSError:
+            continue
+    return "|".join(parts) or socket.gethostname()
 
 
 def _log_error(error: BaseException) -> None:

@@ -25,6 +25,7 @@ class SocketIOConnection(MessagingConnection):
 
     __slots__ = (
         "_auth",
+        "_bytes_so_far",
         "_connect_waiter",
         "_packets",
         "_ping_limit_s",
@@ -40,6 +41,8 @@ class SocketIOConnection(MessagingConnection):
         super().__init__(*args, **kwargs)
         self.namespace = namespace
         self._auth = auth
+        self._bytes_so_far = 0
+        """Of the message whose attachments are still coming."""
         self._packets: sio.SocketIOCodec | None = None
         self._connect_waiter: Waiter[None] | None = None
         self._refusal: str | None = None
@@ -107,6 +110,7 @@ class SocketIOConnection(MessagingConnection):
         tags: tuple[str, ...] = (),
         intended_s: float | None = None,
         deadline_s: float | None = None,
+        is_waited_for: bool = False,
     ) -> Call:
         """Emit ``event`` and give its `Call`, which has ended already if the connection is lost. Does not block."""
         now_s = monotonic()
@@ -117,7 +121,7 @@ class SocketIOConnection(MessagingConnection):
             key = ("ack", ack_id)
         frame, size = self._frames(event, args, ack_id)
         call = Call(key, "SIO", name, now_s, now_s + timeout_s if deadline_s is None else deadline_s, tags, intended_s)
-        self.start(call, frame, size)
+        self.start(call, frame, size, is_waited_for)
         return call
 
     def emit(self, event: str, args: Sequence[Any]) -> int:
@@ -152,10 +156,13 @@ class SocketIOConnection(MessagingConnection):
         packets = self._packets
         if packets is None:
             return
-        for event in packets.receive_text(text):
+        events = packets.receive_text(text)
+        if not events:  # the head of a message whose attachments follow
+            self._bytes_so_far = len(text) if text.isascii() else len(text.encode())
+        for event in events:
             kind = event[0]
             if kind == sio.EVENT or kind == sio.ACK:
-                self._arrived(event, len(text) if text.isascii() else len(text.encode()), now_s)
+                self._arrived(event, len(text) if text.isascii() else len(text.encode()), now_s, text)
             else:
                 self._on_packet(event, now_s)
 
@@ -163,15 +170,16 @@ class SocketIOConnection(MessagingConnection):
         packets = self._packets
         if packets is None:
             return
+        self._bytes_so_far += len(data)
         for event in packets.receive_binary(data):
             kind = event[0]
             if kind == sio.EVENT or kind == sio.ACK:
-                self._arrived(event, len(data), now_s)
+                self._arrived(event, self._bytes_so_far, now_s)
             else:
                 self._on_packet(event, now_s)
 
-    def _arrived(self, event: tuple[Any, ...], length: int, now_s: float) -> None:
-        """An application message: an event or an ack."""
+    def _arrived(self, event: tuple[Any, ...], length: int, now_s: float, text: str = "") -> None:
+        """An application message: an event or an ack; ``text`` is its packet, where it has no attachments."""
         self._count_received(length)
         if event[0] == sio.ACK:
             _, _, ack_id, args = event
@@ -190,7 +198,11 @@ class SocketIOConnection(MessagingConnection):
         if verdict == REPLY:
             self._answer(cast(Call, exchange), args, length, now_s, None)
         elif verdict == PUSH:
-            self._pushed(name, (name, args), length)
+            fan_out = self.profile.fan_out
+            if fan_out is None or fan_out.event != name:
+                self._pushed(name, (name, args), length)
+            else:
+                self._pushed(name, (name, args), length, self._lag_us(fan_out, text, (name, args), now_s))
         elif verdict == ERROR:
             self._answer(
                 cast(Call, exchange), args, length, now_s, ErrorReply(error_text(args[0] if args else None), args)

@@ -18,6 +18,8 @@ from typing import Any, Protocol
 
 from gevent.hub import Waiter
 
+from locust_ext.core.accounting.ended import CountedConnection
+from locust_ext.core.accounting.fanout import FanOuts
 from locust_ext.core.protocols.websocket import BINARY, CLOSE, FAIL, PING, PONG, TEXT, WebSocketCodec
 from locust_ext.errors import ConnectFailed, ConnectionLost
 from locust_ext.runtime.address import Endpoint
@@ -83,16 +85,23 @@ class Facts(Protocol):
 
     def inbox_dropped(self) -> None: ...
 
+    @property
+    def fan_outs(self) -> FanOuts: ...
+
+    def connection_opened(self, connection: CountedConnection) -> None: ...
+
+    def connection_ended(self, connection: CountedConnection) -> None: ...
+
 
 class Transport:
     """Its part of a connection's states: ``connecting``, ``open``, ``closing``, ``closed``."""
 
     __slots__ = (
         "_close_waiter",
-        "_has_both_close_frames",
         "_codec",
         "_facts",
         "_fd_watcher",
+        "_has_both_close_frames",
         "_ping_sent_s",
         "_queue",
         "_queued_bytes",
@@ -193,8 +202,20 @@ class Transport:
 
     def become(self, state: str | None) -> None:
         """A step in the life of the user's connection; None: it exists no more."""
+        was_open = self.state == "open"
         self._facts.connection_state(self.state, state)
         self.state = state
+        if state == "open":
+            self._on_open()
+        elif was_open:
+            self._on_leaving()
+
+    def _on_open(self) -> None:
+        """The connection is one that counts."""
+        self._facts.connection_opened(self)
+
+    def _on_leaving(self) -> None:
+        """It is lost, or begins to close: nothing more is expected of it."""
 
     # ── opening ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -338,6 +359,8 @@ class Transport:
 
         Raises `ConnectionLost` if the connection is not open, or if over 16 MiB are waiting to be taken.
         """
+        if self._shared.outbox:
+            self._shared.flush()
         if self.state != "open":
             raise ConnectionLost(self.error_class or "lost")
         if self._queued_bytes > MAX_QUEUED_BYTES:
@@ -365,6 +388,8 @@ class Transport:
         traffic.bytes_sent += payload_bytes
 
     def _put(self, frame: bytes, messages: int, payload_bytes: int) -> None:
+        if self._shared.outbox:
+            self._shared.flush()
         if self._tls is not None:
             try:
                 frame = self._tls.encrypt(frame)
@@ -525,6 +550,8 @@ class Transport:
         self._gone(error_class)
 
     def _gone(self, error_class: str, lingers: bool = False) -> None:
+        if self._shared.outbox:
+            self._shared.flush()
         sock = self._sock
         if sock is None:
             return
@@ -550,6 +577,7 @@ class Transport:
         if self.error_class is None or not self.error_class.startswith("closed_"):
             self.error_class = error_class
         self.become("closed")
+        self._facts.connection_ended(self)
         self._queue = None
         self._codec = None
         self._tls = None
@@ -577,8 +605,10 @@ class Transport:
 
     def on_deadline(self, now_s: float) -> float:
         """Called by the wheel, in the hub."""
-        if self.state == "closing" and self._sock is not None and (
-            self._close_waiter is None or self._has_both_close_frames
+        if (
+            self.state == "closing"
+            and self._sock is not None
+            and (self._close_waiter is None or self._has_both_close_frames)
         ):
             self._gone(self.error_class or "lost")
             return math.inf

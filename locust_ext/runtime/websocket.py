@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 from locust_ext.core.protocols.correlation import ERROR, PUSH, REPLY
 from locust_ext.errors import ConfigError, ErrorReply
@@ -23,6 +23,7 @@ class WebSocketConnection(MessagingConnection):
         tags: tuple[str, ...] = (),
         intended_s: float | None = None,
         deadline_s: float | None = None,
+        is_waited_for: bool = False,
     ) -> Call:
         """Send a request and give its `Call`, which has ended already if the connection is lost. Does not block.
 
@@ -34,7 +35,7 @@ class WebSocketConnection(MessagingConnection):
             raise ConfigError("a message that has a reply: use send() for one that has none", key=name)
         frame, size = self.frame_of(message)
         call = Call(key, "WS", name, now_s, now_s + timeout_s if deadline_s is None else deadline_s, tags, intended_s)
-        self.start(call, frame, size)
+        self.start(call, frame, size, is_waited_for)
         return call
 
     def send_one_way(self, message: Any) -> int:
@@ -68,17 +69,24 @@ class WebSocketConnection(MessagingConnection):
             message = self.profile.decode(payload)
         except Exception:  # noqa: BLE001 – a user's decoder may raise anything; what it cannot read is handed on as it came
             message = payload
+        exchange: Any  # a `Call`; not by `cast`, which is a call
         verdict, exchange = self.pending.match(message, now_s)
         if verdict == REPLY:
-            self._answer(cast(Call, exchange), message, length, now_s, None)
+            self._answer(exchange, message, length, now_s, None)
         elif verdict == PUSH:
-            self._pushed(self.profile.push_name(message), message, length)
+            name = self.profile.push_name(message)
+            fan_out = self.profile.fan_out
+            if fan_out is None or fan_out.event != name:
+                self._pushed(name, message, length)
+            else:
+                self._pushed(name, message, length, self._lag_us(fan_out, payload, message, now_s))
         elif verdict == ERROR:
-            self._answer(cast(Call, exchange), message, length, now_s, ErrorReply(error_text(message), message))
+            self._answer(exchange, message, length, now_s, ErrorReply(error_text(message), message))
         else:
             self._astray(verdict, exchange, "WS", self.profile.push_name(message))
 
-    _on_binary = _on_text
+    def _on_binary(self, data: bytes, now_s: float) -> None:
+        self._on_text(data, now_s)
 
     def send_heartbeat(self) -> None:
         message = self.profile.heartbeat_message

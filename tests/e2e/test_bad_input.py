@@ -25,6 +25,8 @@ pytestmark = pytest.mark.e2e
         (["--ext-agent-host", "foo"], "--ext-agent-host: expected an address with its scheme"),
         (["--ext-source-addresses", "1.2.3.4"], "--ext-source-addresses: expected addresses of this machine"),
         (["--ext-config", "missing.yaml"], "missing.yaml: the file cannot be read: No such file or directory"),
+        (["--ext-warmup", "soon"], "--ext-warmup: expected seconds, more than 0 (got 'soon')"),
+        (["--ext-baseline", "missing.json"], "--ext-baseline: the file cannot be read: No such file or directory"),
         (["--ext-wait-for-target", "0"], "--ext-wait-for-target: expected seconds, more than 0 (got '0')"),
         (
             ["--ext-wait-for-target", "1", "--host", "http://127.0.0.1:1"],

@@ -82,7 +82,7 @@ def test_the_wheel_says_who_it_is_and_what_it_needs(wheel: Path) -> None:
     assert facts["Name"] == "locust-ext"
     assert facts["License-Expression"] == "MIT"
     assert facts["Requires-Python"] == ">=3.11"
-    assert set(facts.get_all("Provides-Extra") or []) == {"demo", "test", "ui"}
+    assert set(facts.get_all("Provides-Extra") or []) == {"demo", "socks", "test", "ui"}
     assert wheel.name == f"locust_ext-{facts['Version']}-py3-none-any.whl"
     assert metadata(wheel, "WHEEL")["Root-Is-Purelib"] == "true"
 

@@ -20,6 +20,8 @@ def test_a_good_run_reads_like_this() -> None:
         "Messages       2,200 sent (220/s), 2,201 received (220/s)\n"
         "Pushes         201 received (20.1/s)\n"
         "Push delay     p50 0.70 ms, p95 0.70 ms, p99 0.70 ms, max 0.70 ms (200)\n"
+        "Fan-out        190 of 200 deliveries (95.0 %), 10 never came, first to last p95\n"
+        "               0.90 ms\n"
         "Round trips    p50 2.00 ms, p95 5.00 ms, p99 5.00 ms, max 5.00 ms (2,000)\n"
         "HTTP requests  p50 3.20 ms, p95 3.20 ms, p99 3.20 ms, max 3.20 ms (200)\n"
         "Failures       none of 2,450 operations\n"

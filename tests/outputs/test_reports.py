@@ -34,6 +34,8 @@ def test_markdown_of_a_good_run_reads_like_this() -> None:
         "| Connections | 50 opened, 0 failed, 0 dropped, 1 reconnect, peak 50 open |\n"
         "| Messages | 2,200 sent (220/s), 2,201 received (220/s) |\n"
         "| Pushes | 201 received |\n"
+        "| Push delay | p50 0.70 ms, p95 0.70 ms, p99 0.70 ms, max 0.70 ms (200) |\n"
+        "| Fan-out | 190 of 200 deliveries (95.0 %), 10 never came, first to last p95 0.90 ms |\n"
         "| Round trips | p50 2.00 ms, p95 5.00 ms, p99 5.00 ms, max 5.00 ms (2,000) |\n"
         "| Failures | none of 2,450 |\n"
         "\n"

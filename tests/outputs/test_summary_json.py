@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import jsonschema
 import pytest
 
 import locust_ext.outputs
+from locust_ext.core.accounting import Recorder
 from locust_ext.errors import ConfigError
 from locust_ext.model import Snapshot
 from locust_ext.outputs import REPORTS, read_summary
@@ -85,9 +87,47 @@ def test_the_sections_hold_the_keys_and_numbers_that_were_promised() -> None:
     pushes = summary["push_metrics"]
     assert pushes["heartbeat"] == {"received": 1, "bytes_received": 2}
     assert (pushes["context_changed"]["received"], pushes["context_changed"]["expected"]) == (200, 200)
-    assert pushes["context_changed"]["reach"] == 0.95
+    assert (pushes["context_changed"]["reach"], pushes["context_changed"]["never_came"]) == (0.95, 10)
     assert pushes["context_changed"]["lag_ms"]["p99"] == 0.7
     assert pushes["context_changed"]["spread_ms"]["count"] == 1
+
+
+def test_what_connections_came_to_is_told_as_distributions() -> None:
+    """Seconds, and plain numbers, a sample a connection; absent where none has ended."""
+    recorder = Recorder()
+    recorder.begin("r", 0.0)
+    for number in range(1, 101):
+        connection = Connection(number / 2, number, 2 * number, 10 * number, 20 * number)
+        recorder.connection_opened(connection)
+        recorder.connection_ended(connection)
+    summary = document(recorder.snapshot(1.0))
+    jsonschema.validate(summary, SCHEMA)
+    metrics = summary["connection_metrics"]
+    assert metrics["lifetime_s"] == {
+        "count": 100,
+        "min": 0.5,
+        "max": 50.0,
+        "avg": 25.25,
+        "p50": pytest.approx(25.0, rel=0.01),
+        "p95": pytest.approx(47.5, rel=0.01),
+        "p99": pytest.approx(49.5, rel=0.01),
+        "p999": 50.0,
+    }
+    assert metrics["messages_sent_per_connection"]["p50"] == 50
+    for figure, factor in (("messages_received", 2), ("bytes_sent", 10), ("bytes_received", 20)):
+        told = metrics[f"{figure}_per_connection"]
+        assert (told["min"], told["max"], told["avg"]) == (factor, 100 * factor, 50.5 * factor)
+    assert "lifetime_s" not in document(good())["connection_metrics"]
+    assert read_summary(json.dumps(summary)).connections.peak_open == 0
+
+
+@dataclass(eq=False)
+class Connection:
+    lifetime_s: float
+    messages_sent: int
+    messages_received: int
+    bytes_sent: int
+    bytes_received: int
 
 
 def test_an_operation_has_its_ledger_its_latencies_and_its_histogram() -> None:

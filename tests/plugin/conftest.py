@@ -1,4 +1,4 @@
-"""A real reference server for all tests of this folder, and the look at what they leave behind."""
+"""A real reference server for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import pytest
 
 from tests.e2e import runs
 from tests.peers import eventually
-from tests.runtime.conftest import nothing_stays_behind
-
-__all__ = ["nothing_stays_behind"]
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,9 @@ def user_class(base: type[Any], task: Callable[[Any], Any] | None = None, **attr
     return type(f"Made{base.__name__}", (base,), given)
 
 
-def inside(base: type[Any], host: str, test: Callable[[Any], Any], within_s: float = 10.0, **attributes: Any) -> tuple[Any, Run]:
+def inside(
+    base: type[Any], host: str, test: Callable[[Any], Any], within_s: float = 10.0, **attributes: Any
+) -> tuple[Any, Run]:
     """What ``test(user)`` gives in the task of a connected user, and the run, which is over and in balance.
 
     A failed assertion of ``test`` fails the test; any other exception is given instead of a result.

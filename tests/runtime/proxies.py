@@ -111,7 +111,9 @@ class ConnectProxy(_Proxy):
             return
         credentials = base64.b64encode(self.user.encode()).decode()
         if self.user and f"Proxy-Authorization: Basic {credentials}\r\n" not in self.heads[-1]:
-            sock.sendall(b"HTTP/1.1 407 secret-reason\r\nProxy-Authenticate: Basic realm=secret-realm\r\n\r\nsecret-body")
+            sock.sendall(
+                b"HTTP/1.1 407 secret-reason\r\nProxy-Authenticate: Basic realm=secret-realm\r\n\r\nsecret-body"
+            )
             return
         method, where, _ = self.heads[-1].split(" ", 2)
         if method != "CONNECT":  # a plain request in absolute form

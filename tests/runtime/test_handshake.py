@@ -348,7 +348,7 @@ def test_fault_22_no_ports_left(monkeypatch: pytest.MonkeyPatch, caplog: pytest.
     """``no_ports``, and one warning that says what to do, however often it happens."""
     shared().warned.discard("no_ports")
     with Peer(upgrade(), stall()) as peer:
-        original = handshake.gevent.socket.socket
+        original = handshake.PlainSocket
         port = refused_port()
 
         def narrow(*arguments: Any, **more: Any) -> Any:
@@ -356,7 +356,7 @@ def test_fault_22_no_ports_left(monkeypatch: pytest.MonkeyPatch, caplog: pytest.
             made.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("I", port << 16 | port))
             return made
 
-        monkeypatch.setattr(handshake.gevent.socket, "socket", narrow)
+        monkeypatch.setattr(handshake, "PlainSocket", narrow)
         first = open_at(peer.url)
         try:
             with caplog.at_level(logging.WARNING):

@@ -141,7 +141,7 @@ def test_a_silent_proxy_is_given_up_at_the_deadline(make: Any) -> None:
     with make(answer=b"silence") as through:
         begun_s = monotonic()
         assert failure_by(through.url, "http://127.0.0.1:1", within_s=0.3).error_class == "connect_timeout"
-        assert 0.3 <= monotonic() - begun_s < 0.7
+        assert 0.3 <= monotonic() - begun_s < 1.0
 
 
 def test_a_target_that_is_silent_behind_the_proxy_is_given_up_at_the_same_deadline() -> None:
@@ -149,7 +149,7 @@ def test_a_target_that_is_silent_behind_the_proxy_is_given_up_at_the_same_deadli
     with Peer(stall()) as peer, ConnectProxy() as through:
         begun_s = monotonic()
         assert failure_by(through.url, peer.url, within_s=0.3).error_class == "connect_timeout"
-        assert 0.3 <= monotonic() - begun_s < 0.7
+        assert 0.3 <= monotonic() - begun_s < 1.0
 
 
 @pytest.mark.parametrize("make", [ConnectProxy, SocksProxy])
@@ -328,9 +328,7 @@ def test_the_environments_variables_by_scheme(environment: pytest.MonkeyPatch) -
     [("", True), ("*", False), ("h.example", False), (".example", False), ("other", True), ("h.example:80", False),
      ("h.example:81", True)],
 )  # fmt: skip
-def test_no_proxy_by_the_standard_librarys_rules(
-    environment: pytest.MonkeyPatch, no_proxy: str, is_used: bool
-) -> None:
+def test_no_proxy_by_the_standard_librarys_rules(environment: pytest.MonkeyPatch, no_proxy: str, is_used: bool) -> None:
     """Names, suffixes, ports and the star."""
     environment.setenv("HTTP_PROXY", "http://p:1")
     environment.setenv("NO_PROXY", no_proxy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from locust_ext.core.accounting.fanout import Joined
 from locust_ext.core.accounting.histogram import Histogram
 from locust_ext.model import PushStats
 
@@ -19,6 +20,14 @@ class PushCount:
         self.reached = 0
         self.lag = Histogram()
         self.spread = Histogram()
+
+    def add(self, fan_out: Joined) -> None:
+        """One fan-out is over."""
+        self.expected += fan_out.expected
+        self.reached += fan_out.reached
+        self.lag.merge(fan_out.lag)
+        if fan_out.spread_us is not None:
+            self.spread.record(fan_out.spread_us)
 
     def merge(self, stats: PushStats) -> None:
         self.received += stats.received
@@ -43,7 +52,7 @@ class PushCount:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.received or self.expected or self.spread.count)
+        return not (self.received or self.expected or self.spread.count or self.lag.count)
 
     def freeze(self) -> PushStats:
         """What it holds now, which does not change any more; what was never known is None."""

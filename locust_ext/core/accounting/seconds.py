@@ -160,6 +160,7 @@ class Window:
                 self._sums.reconnects,
                 self._sums.closed_in_order,
                 self._sums.inbox_dropped,
+                self._sums.ended.freeze(),
             ),
             traffic=self._sums.traffic_stats(),
             pushes=self._sums.push_stats(),
@@ -183,6 +184,8 @@ class Seconds:
         self._gauges: dict[str, list[int]] = {}
         self._next = 0
         self._now_s = 0.0
+        self.windows_from_s = 0.0
+        """Windows hold no second that began before: the warm-up's."""
 
     def watch(self, length_s: int) -> None:
         """Keep a window of this many seconds, from now on and in later runs."""
@@ -213,8 +216,9 @@ class Seconds:
                 break
             second = self._open.pop(self._next, None) or OpenSecond()
             self.timeline.append(*self._row(second, self._next, is_complete, lost))
-            for window in self.windows.values():
-                window.slide(second.sums)
+            if self._next >= self.windows_from_s:
+                for window in self.windows.values():
+                    window.slide(second.sums)
             self._next += 1
 
     def rows(self, *, with_open: bool, lost: set[str]) -> tuple[Second, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from locust_ext.core.accounting.ended import EndedConnections
 from locust_ext.core.accounting.ledger import Ledger
 from locust_ext.core.accounting.names import Key, Names
 from locust_ext.core.accounting.pushes import PushCount
@@ -13,7 +14,7 @@ from locust_ext.model import ConnectionStats, Delta, OperationStats, PushStats, 
 class Sums:
     """Everything that adds. Gauges (in flight, open connections) do not, and are kept by whoever knows the workers."""
 
-    __slots__ = ("closed_in_order", "inbox_dropped", "ledgers", "pushes", "reconnects", "traffic")
+    __slots__ = ("closed_in_order", "ended", "inbox_dropped", "ledgers", "pushes", "reconnects", "traffic")
 
     def __init__(self) -> None:
         self.ledgers: dict[Key, Ledger] = {}
@@ -21,6 +22,7 @@ class Sums:
         self.traffic = [0, 0, 0, 0]
         """In the order of `TrafficStats`."""
         self.reconnects = self.closed_in_order = self.inbox_dropped = 0
+        self.ended = EndedConnections()
 
     def add(self, delta: Delta, names: Names) -> None:
         """Add a delta, or one part of one."""
@@ -36,6 +38,8 @@ class Sums:
             traffic.bytes_received,
         )
         self._add_rest(sent_and_received, delta.connections or ConnectionStats(), 1)
+        if delta.connections is not None:
+            self.ended.merge(delta.connections.ended)
 
     def merge(self, other: Sums) -> None:
         """Add another period."""
@@ -43,6 +47,7 @@ class Sums:
             self._add_operation(key, ledger.freeze())
         for event, count in other.pushes.items():
             self.push(event).merge(count.freeze())
+        self.ended.merge(other.ended.freeze())
         self._add_rest(other.traffic, other, 1)
 
     def subtract(self, other: Sums) -> None:
@@ -57,6 +62,7 @@ class Sums:
             self.pushes[event].subtract(count.freeze())
             if self.pushes[event].is_empty:
                 del self.pushes[event]
+        self.ended.subtract(other.ended.freeze())
         self._add_rest(other.traffic, other, -1)
 
     def push(self, event: str) -> PushCount:

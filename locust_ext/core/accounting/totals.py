@@ -31,8 +31,11 @@ class Source:
     is_lost: bool = False
     in_flight: dict[Key, tuple[int, int]] = field(default_factory=dict)
     """Key -> (sequence number, operations in flight then)."""
+    epoch: tuple[int, int] = (0, 0)
+    """The newest that it has told of, and the sequence number of the first drain in it that came."""
     states: tuple[int, dict[str, int]] = (-1, {})
     peak_open: int = 0
+    warmup_peak_open: int = 0
 
     @property
     def is_final(self) -> bool:
@@ -60,14 +63,21 @@ class Source:
             self.next_seq += 1
         return True
 
-    def note_gauges(self, delta: Delta, names: Names) -> None:
-        """Keep the gauges of the latest drain, whichever comes last."""
-        for stats in delta.operations:
+    def note_gauges(self, delta: Delta, names: Names, counts: bool) -> None:
+        """Keep the gauges of the latest drain, whichever comes last; its peak only if it `counts`."""
+        if delta.epoch > self.epoch[0]:
+            # A worker that resets tells all that is in flight, and nothing of what ended since its drain before.
+            self.epoch = (delta.epoch, delta.seq)
+            self.in_flight = {key: gauge for key, gauge in self.in_flight.items() if gauge[0] >= delta.seq}
+        for stats in delta.operations if delta.seq >= self.epoch[1] else ():
             key = names.resolve((stats.type, stats.name, stats.tags))
             if delta.seq >= self.in_flight.get(key, (-1, 0))[0]:
                 self.in_flight[key] = (delta.seq, stats.in_flight)
         if delta.connections is not None:
-            self.peak_open = max(self.peak_open, delta.connections.peak_open)
+            if counts and delta.warmup:
+                self.warmup_peak_open = max(self.warmup_peak_open, delta.connections.peak_open)
+            elif counts:
+                self.peak_open = max(self.peak_open, delta.connections.peak_open)
             if delta.seq > self.states[0]:
                 self.states = (delta.seq, dict(delta.connections.states))
 
@@ -84,12 +94,21 @@ class Totals:
         self.run_id = run_id
         self.sources: dict[str, Source] = {}
         self.sums = Sums()
+        self.warmup = Sums()
+        """What came before the warm-up was over; not in `sums`."""
+        self.epoch = 0
 
-    def reset(self) -> None:
-        """The counts start again from zero; gauges and sequence numbers go on."""
+    def reset(self, epoch: int) -> None:
+        """The counts start again from zero, without what was counted before this epoch and is still to come.
+
+        Gauges and sequence numbers go on.
+        """
+        self.epoch = epoch
         self.sums = Sums()
+        self.warmup = Sums()
         for source in self.sources.values():
             source.peak_open = source.states[1].get("open", 0)
+            source.warmup_peak_open = 0
 
     def source(self, worker: str) -> Source:
         """What is known of this worker; from now on it is one of the run's."""
@@ -104,8 +123,10 @@ class Totals:
         source = self.source(delta.worker)
         if not source.admit(delta):
             return False
-        source.note_gauges(delta, self._names)
-        self.sums.add(delta, self._names)
+        counts = delta.epoch >= self.epoch
+        source.note_gauges(delta, self._names, counts)
+        if counts:
+            (self.warmup if delta.warmup else self.sums).add(delta, self._names)
         return True
 
     def in_flight(self, without: str) -> dict[Key, int]:

@@ -8,37 +8,46 @@ that lets others run between two of them is never held up for long.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
+from locust_ext.core.accounting.blob import (
+    WireError,
+    counts_in,
+    histogram_in,
+    histogram_out,
+    list_in,
+    numbers_in,
+    seconds_in,
+    text_in,
+)
+from locust_ext.core.accounting.ended import FIGURES
+from locust_ext.core.accounting.fanout_wire import PARTS_A_BLOB, fan_outs_in, fan_outs_out
 from locust_ext.core.accounting.ledger import MAX_ERROR_CLASSES
-from locust_ext.core.accounting.names import MAX_LENGTH, MAX_TAGS
-from locust_ext.errors import LocustExtError
+from locust_ext.core.accounting.names import MAX_TAGS
 from locust_ext.model import (
-    BUCKETS,
     EMPTY,
     ConnectionStats,
+    ConnectionTotals,
     Delta,
     Distribution,
+    FanOutPart,
+    GeneratorPeriod,
     OperationStats,
     PushStats,
     TrafficStats,
 )
 
+__all__ = ["DEFAULT_LIMITS", "Limits", "WireError", "pack", "parts", "unpack"]
+
 VERSION: Final = 1
 OPERATIONS_A_PART: Final = 50
 BUCKETS_A_PART: Final = 8_000
 """A part ends early when its histograms hold this many buckets."""
-_MAX_NUMBER: Final = 2**53
-
-
-class WireError(LocustExtError):
-    """A blob is not a delta of ours; the text says what is wrong and never repeats its content."""
-
-    code = "wire"
+_MAX_PERIODS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,7 @@ def pack(delta: Delta) -> list[bytes]:
 def parts(delta: Delta) -> Iterator[bytes]:
     """`pack`, a blob at a time."""
     chunks = _chunks(delta)
-    for number, (operations, pushes) in enumerate(chunks):
+    for number, (operations, pushes, fan_outs) in enumerate(chunks):
         connections = delta.connections if number == 0 else None
         traffic = delta.traffic if number == 0 else TrafficStats()
         content = {
@@ -74,6 +83,9 @@ def parts(delta: Delta) -> Iterator[bytes]:
             "part": number,
             "parts": len(chunks),
             "final": delta.final,
+            "epoch": delta.epoch,
+            "warmup": delta.warmup,
+            "generator": [_period_out(period) for period in delta.generator] if number == 0 else [],
             "from": delta.from_s,
             "to": delta.to_s,
             "ops": [_operation_out(stats) for stats in operations],
@@ -92,22 +104,28 @@ def parts(delta: Delta) -> Iterator[bytes]:
                 connections.reconnects,
                 connections.closed_in_order,
                 connections.inbox_dropped,
+                [histogram_out(getattr(connections.ended, figure)) for figure in FIGURES],
             ],
+            "fan_outs": fan_outs_out(delta.fan_outs, fan_outs, number == 0),
         }
         yield zlib.compress(orjson.dumps(content), 1)
 
 
-def _chunks(delta: Delta) -> list[tuple[list[OperationStats], list[PushStats]]]:
-    chunks: list[tuple[list[OperationStats], list[PushStats]]] = [([], [])]
-    size = buckets = 0
+_Chunk = tuple[list[OperationStats], list[PushStats], list[FanOutPart]]
 
-    def room_for(*distributions: Distribution | None) -> tuple[list[OperationStats], list[PushStats]]:
+
+def _chunks(delta: Delta) -> list[_Chunk]:
+    chunks: list[_Chunk] = [([], [], [])]
+    size = 0.0
+    buckets = 0
+
+    def room_for(*distributions: Distribution | None, weight: float = 1.0) -> _Chunk:
         nonlocal size, buckets
         more = sum(len(distribution.buckets) for distribution in distributions if distribution is not None)
         if size and (size >= OPERATIONS_A_PART or buckets + more > BUCKETS_A_PART):
-            chunks.append(([], []))
-            size = buckets = 0
-        size += 1
+            chunks.append(([], [], []))
+            size, buckets = 0.0, 0
+        size += weight
         buckets += more
         return chunks[-1]
 
@@ -115,20 +133,20 @@ def _chunks(delta: Delta) -> list[tuple[list[OperationStats], list[PushStats]]]:
         room_for(operation.latency, operation.service)[0].append(operation)
     for push in delta.pushes:
         room_for(push.lag, push.spread)[1].append(push)
+    for part in delta.fan_outs.parts if delta.fan_outs is not None else ():
+        # A tenth of an operation, or more for one that carries figures of single receivers.
+        weight = max(OPERATIONS_A_PART / PARTS_A_BLOB, len(part.unsure) / 50)
+        room_for(part.offsets, weight=weight)[2].append(part)
     return chunks
 
 
-def _histogram_out(distribution: Distribution | None) -> list[Any] | None:
-    if distribution is None:
-        return None
-    if not distribution.count:
-        return []
+def _period_out(period: GeneratorPeriod) -> list[Any]:
     return [
-        distribution.sum_us,
-        distribution.min_us,
-        distribution.max_us,
-        list(distribution.buckets),
-        list(distribution.buckets.values()),
+        period.start_s,
+        period.length_s,
+        period.cpu_us,
+        histogram_out(period.lag),
+        histogram_out(period.lateness),
     ]
 
 
@@ -150,8 +168,8 @@ def _operation_out(stats: OperationStats) -> list[Any]:
             stats.bytes_received,
         ],
         stats.errors,
-        _histogram_out(stats.latency),
-        _histogram_out(stats.service),
+        histogram_out(stats.latency),
+        histogram_out(stats.service),
     ]
 
 
@@ -159,8 +177,8 @@ def _push_out(stats: PushStats) -> list[Any]:
     return [
         stats.event,
         [stats.received, stats.bytes_received, stats.expected or 0, stats.reached or 0],
-        _histogram_out(stats.lag),
-        _histogram_out(stats.spread),
+        histogram_out(stats.lag),
+        histogram_out(stats.spread),
     ]
 
 
@@ -170,17 +188,17 @@ def unpack(blob: object, limits: Limits = DEFAULT_LIMITS) -> Delta:
     try:
         if content["v"] != VERSION:
             raise WireError("a blob of another version: master and workers must run the same locust_ext")
-        operations, pushes = _list(content["ops"]), _list(content["pushes"])
+        operations, pushes = list_in(content["ops"]), list_in(content["pushes"])
         if len(operations) + len(pushes) > limits.operations:
             raise WireError("too many operations in one blob")
-        part, count = _numbers([content["part"], content["parts"]], 2)
-        if part >= count or type(content["final"]) is not bool:
+        part, count = numbers_in([content["part"], content["parts"]], 2)
+        if part >= count or type(content["final"]) is not bool or type(content["warmup"]) is not bool:
             raise WireError("a part that says it is beyond the last")
-        from_s, to_s = _seconds(content["from"]), _seconds(content["to"])
+        from_s, to_s = seconds_in(content["from"]), seconds_in(content["to"])
         return Delta(
-            run_id=_text(content["run"]),
-            worker=_text(content["worker"]),
-            seq=_numbers([content["seq"]], 1)[0],
+            run_id=text_in(content["run"]),
+            worker=text_in(content["worker"]),
+            seq=numbers_in([content["seq"]], 1)[0],
             part=part,
             parts=count,
             final=content["final"],
@@ -189,7 +207,11 @@ def unpack(blob: object, limits: Limits = DEFAULT_LIMITS) -> Delta:
             operations=tuple(_operation_in(item) for item in operations),
             pushes=tuple(_push_in(item) for item in pushes),
             connections=None if content["connections"] is None else _connections_in(content["connections"]),
-            traffic=TrafficStats(*_numbers(content["traffic"], 4)),
+            traffic=TrafficStats(*numbers_in(content["traffic"], 4)),
+            generator=_generator_in(content["generator"]),
+            epoch=numbers_in([content["epoch"]], 1)[0],
+            warmup=content["warmup"],
+            fan_outs=fan_outs_in(content["fan_outs"]),
         )
     except WireError:
         raise
@@ -215,68 +237,32 @@ def _decode(blob: object, limits: Limits) -> dict[str, Any]:
     return content
 
 
-def _text(value: object) -> str:
-    if type(value) is not str or len(value) > MAX_LENGTH:
-        raise WireError("a name that is no text or too long")
-    return value
+def _generator_in(value: object) -> tuple[GeneratorPeriod, ...]:
+    periods = list_in(value)
+    if len(periods) > _MAX_PERIODS:
+        raise WireError("too many seconds of the generator's own figures")
+    return tuple(_period_in(period) for period in periods)
 
 
-def _list(value: object) -> list[Any]:
-    if type(value) is not list:
-        raise WireError("a list is missing")
-    return value
-
-
-def _numbers(value: object, count: int | None = None) -> list[int]:
-    numbers = _list(value)
-    if count is not None and len(numbers) != count:
-        raise WireError("the wrong number of counts")
-    # Set and min run in C: a part may hold 20,000 of these.
-    if numbers and (set(map(type, numbers)) != {int} or min(numbers) < 0 or max(numbers) > _MAX_NUMBER):
-        raise WireError("a count that is no number, negative or too large")
-    return numbers
-
-
-def _seconds(value: object) -> float | None:
-    if value is None:
-        return None
-    if type(value) not in (int, float) or not 0 <= value < 1e9:  # type: ignore[operator]
-        raise WireError("a time that is no number or out of range")
-    return float(value)  # type: ignore[arg-type]
-
-
-def _counts(value: object, largest: int) -> Mapping[str, int]:
-    if type(value) is not dict or len(value) > largest:
-        raise WireError("counts by name that are none, or too many")
-    _numbers(list(value.values()))
-    for name in value:
-        _text(name)
-    return value
-
-
-def _histogram_in(value: object) -> Distribution | None:
-    if value is None:
-        return None
-    fields = _list(value)
-    if not fields:
-        return EMPTY
-    total, low, high = _numbers(fields[:3], 3)
-    indices, counts = _numbers(fields[3]), _numbers(fields[4])
-    buckets = dict(zip(indices, counts, strict=True))
-    if len(buckets) != len(indices) or len(fields) != 5 or max(indices) >= BUCKETS:
-        raise WireError("a histogram with buckets that do not exist or come twice")
-    return Distribution.checked(total, low, high, buckets)
+def _period_in(value: object) -> GeneratorPeriod:
+    start_s, length_s, cpu_us, lag, lateness = list_in(value)
+    start, length = seconds_in(start_s), seconds_in(length_s)
+    if start is None or not length:
+        raise WireError("a period without its time")
+    return GeneratorPeriod(
+        start, length, numbers_in([cpu_us], 1)[0], histogram_in(lag) or EMPTY, histogram_in(lateness) or EMPTY
+    )
 
 
 def _operation_in(value: object) -> OperationStats:
-    type_, name, tags, counts, errors, latency, service = _list(value)
-    if len(_list(tags)) > MAX_TAGS:
+    type_, name, tags, counts, errors, latency, service = list_in(value)
+    if len(list_in(tags)) > MAX_TAGS:
         raise WireError("too many tags")
-    ok, failed, timed_out, lost, cancelled, in_flight, late, duplicate, unmatched, received = _numbers(counts, 10)
+    ok, failed, timed_out, lost, cancelled, in_flight, late, duplicate, unmatched, received = numbers_in(counts, 10)
     stats = OperationStats(
-        _text(type_),
-        _text(name),
-        tuple(_text(tag) for tag in tags),
+        text_in(type_),
+        text_in(name),
+        tuple(text_in(tag) for tag in tags),
         ok,
         failed,
         timed_out,
@@ -287,9 +273,9 @@ def _operation_in(value: object) -> OperationStats:
         duplicate,
         unmatched,
         received,
-        _counts(errors, MAX_ERROR_CLASSES + 1),
-        _histogram_in(latency) or EMPTY,
-        _histogram_in(service),
+        counts_in(errors, MAX_ERROR_CLASSES + 1),
+        histogram_in(latency) or EMPTY,
+        histogram_in(service),
     )
     if sum(stats.errors.values()) != stats.failures:
         raise WireError("failures whose classes do not add up")
@@ -299,19 +285,25 @@ def _operation_in(value: object) -> OperationStats:
 
 
 def _push_in(value: object) -> PushStats:
-    event, counts, lag, spread = _list(value)
-    received, bytes_received, expected, reached = _numbers(counts, 4)
+    event, counts, lag, spread = list_in(value)
+    received, bytes_received, expected, reached = numbers_in(counts, 4)
     return PushStats(
-        _text(event),
+        text_in(event),
         received,
         bytes_received,
-        _histogram_in(lag),
+        histogram_in(lag),
         expected or None,
         reached if expected else None,
-        _histogram_in(spread),
+        histogram_in(spread),
     )
 
 
 def _connections_in(value: object) -> ConnectionStats:
-    states, *numbers = _list(value)
-    return ConnectionStats(dict(_counts(states, 32)), *_numbers(numbers, 4))
+    states, peak_open, reconnects, in_order, dropped, ended = list_in(value)
+    histograms = [histogram_in(figure) or EMPTY for figure in list_in(ended)]
+    if len(histograms) != len(FIGURES) or len({histogram.count for histogram in histograms}) != 1:
+        raise WireError("figures of ended connections that do not add up")
+    numbers_in([peak_open, reconnects, in_order, dropped])
+    return ConnectionStats(
+        dict(counts_in(states, 32)), peak_open, reconnects, in_order, dropped, ConnectionTotals(*histograms)
+    )

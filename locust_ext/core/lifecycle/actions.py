@@ -86,7 +86,7 @@ class Lost:
     error_class: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen: one is made for each message, and freezing costs 1 µs
 class Sent:
     now_s: float
     good: bool = True

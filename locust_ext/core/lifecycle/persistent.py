@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from locust_ext.core.lifecycle.actions import Action, Actions, Pause, Send
+from locust_ext.core.lifecycle.actions import Action, Actions, Pause, Send, Sent
 from locust_ext.core.lifecycle.backoff import Reconnecting, connect, is_gone
 
 
@@ -23,5 +23,5 @@ class Persistent(Reconnecting):
         opened = yield from connect(reconnection)
         while opened is not None:
             outcome = yield stay
-            if is_gone(outcome):
+            if type(outcome) is not Sent and is_gone(outcome):  # the first question saves the call, for each message
                 opened = yield from connect(reconnection, after=outcome)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from locust_ext.core.marker import MARKER
 from locust_ext.core.messages.command import COMMANDS, Command
 from locust_ext.core.messages.context_ops import ContextOps
 from locust_ext.core.messages.custom import Custom, bind
@@ -24,6 +25,7 @@ __all__ = [
     "COMMANDS",
     "EVENT_TYPES",
     "GENERATORS",
+    "MARKER",
     "QUERY_TYPES",
     "BoundGenerator",
     "Command",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from locust_ext.core.marker import LENGTH, MARKER
 from locust_ext.core.messages.message import ALL, BoundGenerator, Message
 from locust_ext.core.messages.payload import Sizes, sizer, text
 from locust_ext.core.messages.weights import check_share, unknown
@@ -43,6 +44,9 @@ class ContextOps:
     """Share of ``dump`` among all operations."""
     formats: tuple[str, ...] = DUMP_FORMATS
     prefix: str = "key_"
+    marker: bool = False
+    """True: each value begins with a marker (and has at least its 30 bytes), which tells the receivers of the change
+    when it was made; without it, only where the sender is in their own process."""
 
     def __post_init__(self) -> None:
         for name in ("reads", "alls", "histories", "dumps"):
@@ -85,7 +89,8 @@ class BoundContextOps:
             return _http({"op": "dump", "format": chosen, "filename": self._filename})
         key = self._keys[int(draw() * len(self._keys))]
         if draw() >= options.reads:
-            body = {"op": "set", "key": key, "value": text(self._rng, self._size(self._rng))}
+            value = text(self._rng, self._size(self._rng))
+            body = {"op": "set", "key": key, "value": MARKER + value[LENGTH:] if options.marker else value}
             if options.live:
                 return Message("set", body, reply=_CONFIRMED, channel="live")
             return _http(body)

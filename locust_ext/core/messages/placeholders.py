@@ -9,6 +9,7 @@ A placeholder is ``{name}`` or ``{name:arguments}`` in any text of a body:
 ``{choice:a|b}``   one of the words
 ``{int:a:b}``      a whole number from a to b, both included
 ``{user}``         the user's client_id
+``{marker}``       a marker, by which the pushes that the message causes are known (see ``fan_out`` of the user classes)
 ``{csv:column}``   the column of the feeder's row; all columns of one message are of the same row
 =================  ===================================================================================================
 
@@ -24,12 +25,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from locust_ext.core.marker import MARKER
 from locust_ext.core.messages.feeder import Feeder, Row
 from locust_ext.core.messages.metadata import iso_time, uuid_text
 from locust_ext.core.messages.weights import check_weight, unknown
 from locust_ext.errors import ConfigError
 
-PLACEHOLDERS: Final = ("uuid", "seq", "now", "choice", "int", "user", "csv")
+PLACEHOLDERS: Final = ("uuid", "seq", "now", "choice", "int", "user", "marker", "csv")
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_]+)(?::([^{}]*))?\}")
 _OPTIONS = ("name", "body", "reply", "one_way", "channel", "weight")
@@ -159,6 +161,8 @@ class Compiler:
             return lambda scope: uuid_text(scope.rng)
         if name == "seq":
             return lambda scope: scope.seq
+        if name == "marker":
+            return lambda scope: MARKER
         return lambda scope: scope.user
 
     def _int(self, arguments: str | None, where: str) -> Fill:

@@ -156,9 +156,9 @@ class PendingTable:
             return _PUSHED
         if slot is None:
             return self._without_request(key, now_s)
-        if type(slot) is deque or slot.state != OPEN:  # type: ignore[union-attr]
+        exchange: Any = slot  # not by `cast`, which is a call
+        if type(slot) is deque or exchange.state != OPEN:
             return self._match_queue(key, now_s)
-        exchange = cast(Exchange, slot)
         del by_key[key]
         exchange.state = ANSWERED
         serial = exchange.serial

@@ -48,13 +48,19 @@ class AgentUser(WebSocketUser):
     def profile(self, correlate: Any = None, **more: Any) -> MessagingProfile:
         if correlate is None and self.heartbeat_s:
             return super().profile(
-                None, heartbeat_s=self.heartbeat_s, heartbeat_timeout_s=self.request_timeout_s,
-                heartbeat_message={"type": "heartbeat"}, **more,
+                None,
+                heartbeat_s=self.heartbeat_s,
+                heartbeat_timeout_s=self.request_timeout_s,
+                heartbeat_message={"type": "heartbeat"},
+                **more,
             )
         if correlate is self._monitor_correlation and self.heartbeat_s:
             return super().profile(
-                correlate, heartbeat_s=self.heartbeat_s, heartbeat_timeout_s=self.request_timeout_s,
-                heartbeat_message={"type": "ping"}, **more,
+                correlate,
+                heartbeat_s=self.heartbeat_s,
+                heartbeat_timeout_s=self.request_timeout_s,
+                heartbeat_message={"type": "ping"},
+                **more,
             )
         return super().profile(correlate, **more)
 

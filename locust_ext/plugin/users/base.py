@@ -12,12 +12,16 @@ from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 import logging
-import random
 import ssl
+from base64 import b64encode
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from http.cookiejar import CookieJar
+from random import Random
 from time import monotonic
-from typing import Any, ClassVar, NoReturn
+from types import MappingProxyType
+from typing import Any, ClassVar, NoReturn, cast
+from urllib.parse import unquote, urlsplit
 
 import gevent
 from gevent import GreenletExit
@@ -27,6 +31,7 @@ from locust_ext.core.lifecycle.actions import LifecyclePattern
 from locust_ext.core.messages import bind
 from locust_ext.core.messages.message import BoundGenerator, Message
 from locust_ext.core.pacing import OpenLoop, Pacing
+from locust_ext.core.protocols.ties import FanOut
 from locust_ext.errors import ConfigError, ConnectFailed, OperationError, explain
 from locust_ext.plugin.intake import Intake, intake_of
 from locust_ext.plugin.users.channel import Channel, KeptChannel
@@ -52,6 +57,18 @@ def _drive(user: Any) -> None:
 
 
 _said: set[str] = set()
+
+
+class OwnRandom:
+    """A user's `random`, which is not made before it is asked: a pattern whose connection holds draws no number."""
+
+    __slots__ = ("_user",)
+
+    def __init__(self, user: RealTimeUser) -> None:
+        self._user = user
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._user.random, name)
 
 
 class RealTimeUser(User):
@@ -80,7 +97,11 @@ class RealTimeUser(User):
     max_in_flight: int = 1
     """Requests that may be open on a connection at once, for ``submit`` and open loops."""
 
-    headers: Mapping[str, str] | Callable[[Any], Mapping[str, str]] = {}
+    fan_out: FanOut | str | None = None
+    """The push that a message with a marker in it (``messages.MARKER``) brings to all connections of its channel, by
+    name or as a `FanOut`: its delivery lag and reach are measured. None: markers are not filled in."""
+
+    headers: Mapping[str, str] | Callable[[Any], Mapping[str, str]] = MappingProxyType({})
     """Of the upgrade request; a callable is asked at each connect, with the user. Values are never shown."""
     subprotocols: str | tuple[str, ...] = ()
     origin: str | None = None
@@ -133,8 +154,7 @@ class RealTimeUser(User):
         number = self.shared.next_number()
         self.client_id = f"{self.shared.client_prefix}-{number}"
         """Unique over all workers and runs; fit for URLs and names."""
-        self.random = random.Random(self._seed(number))
-        """This user's own random numbers; from ``--ext-seed`` where one is given."""
+        self._random_seed = self._seed(number)
         self.channels: list[Channel[Any]] = []
         self.cookies: CookieJar | None = None
         self._driver: Driver | None = None
@@ -148,6 +168,11 @@ class RealTimeUser(User):
         self._own_on_start, self._own_on_stop = self.on_start, self.on_stop
         self.on_start = self._start_up  # type: ignore[method-assign]
         self.on_stop = self._shut_down  # type: ignore[method-assign]
+
+    @cached_property
+    def random(self) -> Random:
+        """This user's own random numbers; from ``--ext-seed`` where one is given. Made at the first use: 2.8 KiB."""
+        return Random(self._random_seed)
 
     def _seed(self, number: int) -> int:
         seed = getattr(self.environment.parsed_options, "ext_seed", None)
@@ -164,7 +189,7 @@ class RealTimeUser(User):
         return greenlet
 
     def _start_up(self) -> None:
-        self._driver = Driver(self._pattern(), self, self.random, self.shared)
+        self._driver = Driver(self._pattern(), self, cast(Random, OwnRandom(self)), self.shared)
         if not self._is_task_driven:
             self._own_on_start()
             return
@@ -234,7 +259,7 @@ class RealTimeUser(User):
     def channel_opened(self, channel: Channel[Any]) -> None:
         """A connection is open (again). One beside the main one is brought back after a loss, by rules of its own."""
         if channel is not self.main and channel not in self._keepers:
-            keeper = Driver(BRINGS_BACK, KeptChannel(channel), self.random, self.shared)
+            keeper = Driver(BRINGS_BACK, KeptChannel(channel), cast(Random, OwnRandom(self)), self.shared)
             self._keepers[channel] = keeper
             keeper.establish()
 
@@ -273,9 +298,15 @@ class RealTimeUser(User):
         return shared().tls_context(cls.verify_tls, cls.ca_file, (own,) if isinstance(own, str) else tuple(own or ()))
 
     def authorization(self, target: Endpoint) -> dict[str, str]:
-        """The header that presents the token to ``target``, if there is one."""
-        token = self.bearer_token()
-        return {"Authorization": f"Bearer {token}"} if token else {}
+        """The header that presents the token to ``target``, or the name and password of its address; if there is one."""
+        if token := self.bearer_token():
+            return {"Authorization": f"Bearer {token}"}
+        if "@" in target.url.partition("?")[0]:
+            parts = urlsplit(target.url)
+            if parts.username and parts.password:
+                known = f"{unquote(parts.username)}:{unquote(parts.password)}"
+                return {"Authorization": f"Basic {b64encode(known.encode('latin-1', 'replace')).decode()}"}
+        return {}
 
     def own_headers(self) -> dict[str, str]:
         """The headers to present now. Never to be shown."""
@@ -357,22 +388,31 @@ class RealTimeUser(User):
     def drive_exchange(self, intended_s: float | None) -> bool:
         if self._bound is None:
             self._bound = bind(self.setting("generator"), self.random, self.client_id)
+        pacing = self.pacing
+        is_open_loop = isinstance(pacing, OpenLoop)
+        if not is_open_loop:
+            intended_s = None
+        elif intended_s is not None:
+            self.intake.recorder.sent_late(int((monotonic() - intended_s) * 1e6))
         try:
-            return self.perform(self._bound.generate(), intended_s if isinstance(self.pacing, OpenLoop) else None)
+            return self.perform(self._bound.generate(), intended_s)
         except OperationError:
             return False  # recorded already
         finally:
-            pacing = self.pacing
-            if isinstance(pacing, OpenLoop):
+            if pacing is None:
+                self._due_s = monotonic() + self.wait_time()
+            elif isinstance(pacing, OpenLoop):
                 self._due_s = pacing.next_s(self._due_s, self.random)
             else:
-                think_s = self.wait_time() if pacing is None else pacing.seconds(self)
+                think_s = pacing.seconds(self)
                 self._due_s = monotonic() + think_s
 
     def perform(self, message: Message, intended_s: float | None = None) -> bool:
         """Perform one generated message; override it for channels of your own. False or `OperationError`: it failed."""
         raise ConfigError(
-            "expected a message for a channel that this user has", key=f"{type(self).__name__}.generator", value=message.channel
+            "expected a message for a channel that this user has",
+            key=f"{type(self).__name__}.generator",
+            value=message.channel,
         )
 
     def drive_close(self, code: int) -> None:

@@ -11,6 +11,7 @@ from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImm
 import logging
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from gevent import GreenletExit, Timeout
 from gevent.hub import Waiter
 
+from locust_ext.core.accounting.fanout import Cause
+from locust_ext.core.protocols.ties import filled
 from locust_ext.errors import CheckFailed, ConnectFailed, ConnectionLost, ErrorReply, OperationError, RequestTimeout
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.runtime.deadline import Alarm
@@ -29,6 +32,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger("locust_ext")
 
 C = TypeVar("C", bound=MessagingConnection)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """One channel's connection, for the locustfile: the counts are those of the present, or last, connection."""
+
+    state: str
+    """``idle connecting open closing waiting closed failed``"""
+    times_connected: int
+    """How often the channel has been opened."""
+    times_lost: int
+    """How often it went, not by our doing."""
+    lifetime_s: float | None
+    """Seconds from its opening to now, or to its end; None: it was never open."""
+    messages_sent: int
+    messages_received: int
+    bytes_sent: int
+    """Of payload, before compression."""
+    bytes_received: int
+    last_error: str | None
+    """Error class of the last failed connect or loss; None: none yet."""
 
 
 class Channel(Generic[C]):
@@ -56,6 +80,7 @@ class Channel(Generic[C]):
         self._is_shut = False
         self.last_error: str | None = None
         """Error class of the last failed connect or loss; None: none yet."""
+        self._times_connected = self._times_lost = 0
 
     # ── what a protocol adds ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -72,6 +97,27 @@ class Channel(Generic[C]):
     def state(self) -> str:
         """``idle connecting open closing waiting closed failed``"""
         return (self.connection.state if self.connection is not None else self._state) or "idle"
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """What there is to know of the connection: as of now, while it is open, or as it ended."""
+        connection = self.connection
+        return ConnectionInfo(
+            state=self.state,
+            times_connected=self._times_connected,
+            times_lost=self._times_lost,
+            lifetime_s=None if connection is None else connection.lifetime_s,
+            messages_sent=0 if connection is None else connection.messages_sent,
+            messages_received=0 if connection is None else connection.messages_received,
+            bytes_sent=0 if connection is None else connection.bytes_sent,
+            bytes_received=0 if connection is None else connection.bytes_received,
+            last_error=self.last_error,
+        )
+
+    @property
+    def audience(self) -> str:
+        """The channels that expect the same fan-outs say the same."""
+        return f"{self._user.host or ''}{self.name}"
 
     def connect(self, timeout_s: float | None = None, *, host: str | None = None) -> None:
         """Open the connection; one attempt, recorded as ``CONNECT``. Does nothing if it is open.
@@ -97,6 +143,8 @@ class Channel(Generic[C]):
         user = self._user
         facts = user.intake.recorder
         connection = self._new_connection(host)
+        if connection.profile.fan_out is not None:
+            connection.audience = self.audience
         for event, handler in self._handlers:  # before: the first pushes may come with the answer to the upgrade
             connection.on(event, handler)
         self.connection = connection
@@ -104,17 +152,26 @@ class Channel(Generic[C]):
         begun_s = monotonic()
         try:
             cookies = connection.connect(begun_s + timeout_s)
+            if self._is_shut:  # a reconnection came to its end between the stop of the user and its own
+                connection.begin_close(1000)
+                raise GreenletExit
         except ConnectFailed as error:
             self.last_error = error.error_class
             elapsed_us = round((monotonic() - begun_s) * 1e6)
+            if self._is_shut:  # `finish_shutdown` has been there already
+                connection.become(None)
             user.intake.report(user, "CONNECT", self.name, elapsed_us, 0, error)
             raise quiet(error) from error.__cause__
         except BaseException:
             facts.cancelled("CONNECT", self.name)
+            if self._is_shut:
+                connection.abort()
+                connection.become(None)
             raise
         if cookies:
             user.remember_cookies(connection.target, cookies)
         user.intake.report(user, "CONNECT", self.name, round((connection.connected_s - begun_s) * 1e6))  # type: ignore[operator]
+        self._times_connected += 1
         if self._is_lost:
             facts.reconnected()
         self._is_lost = False
@@ -175,6 +232,8 @@ class Channel(Generic[C]):
             facts.closed_in_order()
         elif not self._is_shut:
             user.shared.dispatcher.report(self._report_drop, error_class)
+        if not connection.is_close_ours:
+            self._times_lost += 1
         if not connection.is_close_ours and not self._is_shut:
             self._is_lost = True
             user.channel_lost(self, error_class)
@@ -189,6 +248,32 @@ class Channel(Generic[C]):
             self._intake.report(self._user, *outcome)
         except ReferenceError:  # out of ``user.context()``, before anything is told
             self._intake.report(_Departed, *outcome)
+
+    # ── fan-outs ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin_fan_out(self, message: Any) -> tuple[Any, Cause] | None:
+        """Fill in the marker of a message that is about to be sent over the open connection; None: it has none."""
+        connection = self.connection
+        if connection is None or connection.state != "open" or (fan_out := connection.profile.fan_out) is None:
+            return None
+        now_us = round(monotonic() * 1e6)
+        fan_outs = self._intake.recorder.fan_outs
+        marker = fan_outs.mark(now_us)
+        marked = filled(message, marker)
+        if marked is message:
+            return None
+        skips = None if fan_out.to_sender else connection.member
+        return marked, fan_outs.send(connection.audience, fan_out.event, marker, now_us, skips)
+
+    def _fan_out(self, cause: Cause, send: Callable[[], Any]) -> Any:
+        """Perform ``send``, which causes a fan-out if it succeeds."""
+        succeeded = False
+        try:
+            reply = send()
+            succeeded = not isinstance(reply, Caught) or reply.error is None
+            return reply
+        finally:
+            self._intake.recorder.fan_outs.settle(cause, succeeded)
 
     # ── talking ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -291,11 +376,16 @@ class Channel(Generic[C]):
         error = call.error
         if error is None and call.intended_s is None:  # nearly always
             latency_us = round((call.ended_s - call.sent_s) * 1e6)
-            self._report(call.type, call.name, latency_us, call.length, None, None, call.tags)
+            try:
+                self._intake.report(self._user, call.type, call.name, latency_us, call.length, None, None, call.tags)
+            except ReferenceError:  # as in `_report`
+                self._intake.report(_Departed, call.type, call.name, latency_us, call.length, None, None, call.tags)
             return
         answered = error is None or isinstance(error, ErrorReply)
         took_us = call.latency_us if answered or isinstance(error, RequestTimeout) else None
-        self._report(call.type, call.name, took_us, call.length, error, call.service_us if answered else None, call.tags)
+        self._report(
+            call.type, call.name, took_us, call.length, error, call.service_us if answered else None, call.tags
+        )
 
 
 class _Departed:
@@ -382,6 +472,3 @@ class Caught:
         self._call.error = self.error
         self._channel._report_call(self._call)
         return False
-
-
-

@@ -13,13 +13,16 @@ from locust.exception import CatchResponseError, StopTest
 
 import re
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any, ClassVar, Literal, TypedDict, cast
 from urllib.parse import quote, urlencode
 
 import orjson
 
+from locust_ext.core.accounting.fanout import Cause, Member
 from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.core.messages.message import Message
+from locust_ext.core.protocols.ties import KeyedFanOut, filled, key_and_value
 from locust_ext.errors import (
     CheckFailed,
     ConfigError,
@@ -36,7 +39,7 @@ from locust_ext.plugin.users.failures import quiet
 from locust_ext.plugin.users.socketio import SocketIOChannel, socketio_profile
 from locust_ext.runtime.address import endpoint
 from locust_ext.runtime.messaging import MessagingProfile
-from locust_ext.runtime.proxy import Proxy, proxy_for
+from locust_ext.runtime.proxy import ENVIRONMENT, Proxy, parse_proxy, proxy_for
 
 DumpFormat = Literal["json", "pretty", "csv", "txt"]
 
@@ -147,7 +150,7 @@ def operation_error(error: BaseException, response: Any = None) -> OperationErro
         return CheckFailed(type(error).__name__)
     if outcome == "timed_out":
         return RequestTimeout()
-    if error_class == "reset":
+    if error_class in ("reset", "protocol"):
         return ConnectionLost(error_class)
     return ConnectFailed(error_class)
 
@@ -230,6 +233,22 @@ class TunnelRefused(ConnectFailed, ConnectionError):
         super().__init__(error_class, "the proxy did not open the connection")
 
 
+CONTEXT_UPDATED = KeyedFanOut("context_updated")
+
+
+class LiveChannel(SocketIOChannel):
+    """The live event channel: a ``context_set`` is told to all others as ``context_updated``."""
+
+    def _begin_event(self, event: str, data: Any) -> tuple[Any, Cause] | None:
+        connection = self.connection
+        if event != "context_set" or connection is None or connection.state != "open":
+            return None
+        if not isinstance(data, dict) or "key" not in data or "value" not in data:
+            return None
+        value, cause = self._user.begin_change(data["key"], data["value"], connection.member)
+        return {**data, "value": value}, cause
+
+
 class ContextServerUser(RealTimeUser, FastHttpUser):
     """A client of a context server: typed HTTP methods, ``self.client`` (FastHttpSession), and ``self.live`` (Socket.IO).
 
@@ -251,6 +270,8 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._live_profile = None
+        if cls.proxy not in (None, ENVIRONMENT) and cls.proxy_host is None and not cls.__dict__.get("abstract", False):
+            _http_only(parse_proxy(cls.proxy), cls)
 
     def __init__(self, environment: Any) -> None:
         headers = self.setting("headers")
@@ -283,13 +304,28 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
             return None
         try:
             proxy = proxy_for(endpoint(self.host, "/"), self.proxy)
-            if proxy is not None and proxy.scheme != "http":
-                raise ConfigError("expected http:// for a user with an HTTP side", key=f"{cls.__name__}.proxy")
+            if proxy is not None:
+                _http_only(proxy, cls)
         except ConfigError as error:
             raise StopTest(str(error)) from error  # what FastHttpUser raises without a host
         if proxy is not None:
             self.proxy_host, self.proxy_port = proxy.hostname, proxy.port
         return proxy
+
+    def _close_all(self) -> None:
+        try:
+            super()._close_all()
+        finally:
+            self._close_http()
+
+    def _clean_up(self, greenlet: Any) -> None:
+        super()._clean_up(greenlet)
+        self._close_http()
+
+    def _close_http(self) -> None:
+        """Give the HTTP side's descriptors back now, and not when the garbage is collected."""
+        if self.client_pool is None:
+            self.client.client.clientpool.close()
 
     # ── HTTP ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -299,8 +335,15 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
 
     def set(self, key: str, value: Any, who: str | None = None) -> ContextSet:
         """``POST /ctx``: set a key; the server tells all sockets. Raises `OperationError`, recorded."""
-        body = {"key": key, "value": value} if who is None else {"key": key, "value": value, "who": who}
-        return cast(ContextSet, self._ask("POST", "/ctx", "/ctx", body))
+        value, cause = self.begin_change(key, value)
+        succeeded = False
+        try:
+            body = {"key": key, "value": value} if who is None else {"key": key, "value": value, "who": who}
+            answer = cast(ContextSet, self._ask("POST", "/ctx", "/ctx", body))
+            succeeded = True
+            return answer
+        finally:
+            self.intake.recorder.fan_outs.settle(cause, succeeded)
 
     def all(self) -> ContextAll:
         """``GET /ctx/all``: the whole context. Raises `OperationError`, recorded."""
@@ -309,7 +352,9 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
     def history(self, key: str | None = None, who: str | None = None) -> ContextHistory:
         """``GET /ctx/history``, of one key or of one author on request. Raises `OperationError`, recorded."""
         query = urlencode({name: value for name, value in (("key", key), ("who", who)) if value is not None})
-        return cast(ContextHistory, self._ask("GET", f"/ctx/history?{query}" if query else "/ctx/history", "/ctx/history"))
+        return cast(
+            ContextHistory, self._ask("GET", f"/ctx/history?{query}" if query else "/ctx/history", "/ctx/history")
+        )
 
     def dump(
         self,
@@ -347,7 +392,7 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
             headers=None if body is None else JSON_HEADERS,
             catch_response=True,
         ) as response:
-            if response.status_code == 200:
+            if response.status_code == 200 and response.request_meta["exception"] is None:
                 try:
                     answer = orjson.loads(response.content or b"")
                 except orjson.JSONDecodeError:
@@ -372,14 +417,27 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
         if self._live is None:
             cls = type(self)
             if cls._live_profile is None:
-                cls._live_profile = socketio_profile(cls, cls.confirm, "error")
-            self._live = SocketIOChannel(self, self.socketio_path, cls._live_profile)
+                cls._live_profile = socketio_profile(cls, cls.confirm, "error", CONTEXT_UPDATED)
+            self._live = LiveChannel(self, self.socketio_path, cls._live_profile)
             self._live.label = "live"
             self.channels.append(self._live)
         return self._live
 
     def socketio_url(self, channel: SocketIOChannel) -> str:
         return self.host or ""
+
+    def begin_change(self, key: Any, value: Any, skips: Member | None = None) -> tuple[Any, Cause]:
+        """The context is about to be changed, and all live channels to be told of it: the value to send, and the cause.
+
+        An empty marker in the value is filled in. ``skips``: the server does not tell this connection.
+        """
+        now_us = round(monotonic() * 1e6)
+        fan_outs = self.intake.recorder.fan_outs
+        marker = fan_outs.mark(now_us)
+        marked = filled(value, marker)
+        tie = key_and_value(key, value) if marked is value else marker
+        audience = f"{self.host or ''}{self.socketio_path.partition('?')[0]}/"
+        return marked, fan_outs.send(audience, CONTEXT_UPDATED.event, tie, now_us, skips)
 
     # ── driven by a generator ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -401,6 +459,12 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
         "history": lambda user, body: user.history(body.get("key")),
         "dump": lambda user, body: user.dump(body.get("format", "json"), body.get("filename")),
     }
+
+
+def _http_only(proxy: Proxy, cls: type[ContextServerUser]) -> None:
+    """Locust's HTTP client knows no SOCKS. Raises `ConfigError`."""
+    if proxy.scheme != "http":
+        raise ConfigError("expected http:// for a user with an HTTP side", key=f"{cls.__name__}.proxy")
 
 
 JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}

@@ -76,8 +76,14 @@ def generator_of(settings: RealisticSettings, name: str) -> Mixed:
         context, shares = settings.context, settings.shares
         parts = [
             (Mixed(dict(settings.profiles[name].mix)), shares.agent),
-            (ContextOps(reads=context.reads, keys=context.keys, value_bytes=context.value_bytes), shares.context),
-            (ContextOps(reads=0.0, keys=context.keys, value_bytes=context.value_bytes, live=True), shares.live),
+            (
+                ContextOps(reads=context.reads, keys=context.keys, value_bytes=context.value_bytes, marker=True),
+                shares.context,
+            ),
+            (
+                ContextOps(reads=0.0, keys=context.keys, value_bytes=context.value_bytes, live=True, marker=True),
+                shares.live,
+            ),
         ]
         # The settings are kept beside the mix, so that their id stays theirs.
         known = _generators[id(settings), name] = (settings, Mixed(parts))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import locust  # noqa: F401 – monkey-patches, before anything below imports a socket
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
+from locust_ext.core.accounting.fanout import Cause
 from locust_ext.core.messages.message import Message
 from locust_ext.core.protocols.correlation import ConfirmedBy
+from locust_ext.core.protocols.ties import FanOut, as_fan_out
 from locust_ext.errors import ConnectionLost, ErrorReply
 from locust_ext.plugin.users.base import RealTimeUser
 from locust_ext.plugin.users.channel import Caught, Channel
@@ -34,7 +37,12 @@ class SocketIOChannel(Channel[SocketIOConnection]):
     type_ = "SIO"
 
     def __init__(
-        self, user: Any, path: str, profile: MessagingProfile, namespace: str = "/", auth: Mapping[str, Any] | None = None
+        self,
+        user: Any,
+        path: str,
+        profile: MessagingProfile,
+        namespace: str = "/",
+        auth: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(user, path)
         self.profile = profile
@@ -58,6 +66,15 @@ class SocketIOChannel(Channel[SocketIOConnection]):
             auth=self.auth,
         )
 
+    @property
+    def audience(self) -> str:
+        """The channels that expect the same fan-outs say the same."""
+        return f"{super().audience}{self.namespace.partition('?')[0]}"
+
+    def _begin_event(self, event: str, data: Any) -> tuple[Any, Cause] | None:
+        """The fan-out that this event begins; None: it begins none."""
+        return self._begin_fan_out(data)
+
     def disconnect(self) -> None:
         """Leave the namespace and close in order; idempotent."""
         self.close()
@@ -78,6 +95,23 @@ class SocketIOChannel(Channel[SocketIOConnection]):
         Gives what that carries: None, one value, or a tuple. On a lost connection it fails at once. Raises
         `RequestTimeout`, `ConnectionLost`, `ErrorReply`, each recorded; uncaught in a task it ends that turn quietly.
         """
+        if self.profile.fan_out is not None and (begun := self._begin_event(event, data)) is not None:
+            data, cause = begun
+            return self._fan_out(
+                cause, lambda: self._call(event, data, name, timeout_s, tags, catch_response, intended_s)
+            )
+        return self._call(event, data, name, timeout_s, tags, catch_response, intended_s)
+
+    def _call(
+        self,
+        event: str,
+        data: Any,
+        name: str | None,
+        timeout_s: float | None,
+        tags: tuple[str, ...],
+        catch_response: bool,
+        intended_s: float | None,
+    ) -> Any:
         user = self._user
         if user.is_being_killed:
             user.wait_for_kill()
@@ -88,7 +122,7 @@ class SocketIOChannel(Channel[SocketIOConnection]):
             error = quiet(ConnectionLost("lost", "the connection is not open"))
             self._never_begun(name, tags, error)
             raise error
-        call = connection.begin(event, _arguments(data), name, timeout_s, tags, intended_s)
+        call = connection.begin(event, _arguments(data), name, timeout_s, tags, intended_s, None, True)
         connection.wait_for(call)
         failure = call.error
         if call.reply is not None:
@@ -102,9 +136,12 @@ class SocketIOChannel(Channel[SocketIOConnection]):
 
     def emit(self, event: str, data: Any = None, *, name: str | None = None, tags: tuple[str, ...] = ()) -> None:
         """Emit ``event`` without expecting an answer; recorded as ``SEND``. Raises `ConnectionLost`."""
-        self._record_send(
-            name or event, tags, lambda connection: connection.emit(event, _arguments(data))
-        )
+        send = partial(self._record_send, name or event, tags)
+        if self.profile.fan_out is not None and (begun := self._begin_event(event, data)) is not None:
+            data, cause = begun
+            self._fan_out(cause, lambda: send(lambda connection: connection.emit(event, _arguments(data))))
+        else:
+            send(lambda connection: connection.emit(event, _arguments(data)))
 
     def on(self, event: str, handler: Callable[..., object]) -> None:
         """Call ``handler(*args)`` in the dispatcher greenlet for each ``event``; for ``"*"``, ``handler(event, *args)``."""
@@ -166,7 +203,11 @@ class FastSocketIOUser(RealTimeUser):
     def open_socketio(self, namespace: str | None = None, *, connect: bool = True) -> SocketIOChannel:
         """A further connection of this user, closed with it. Raises `ConnectFailed`."""
         channel = SocketIOChannel(
-            self, self.socketio_path, self.socketio_profile(), self.namespace if namespace is None else namespace, self.auth
+            self,
+            self.socketio_path,
+            self.socketio_profile(),
+            self.namespace if namespace is None else namespace,
+            self.auth,
         )
         self.channels.append(channel)
         if connect:
@@ -176,7 +217,7 @@ class FastSocketIOUser(RealTimeUser):
     def socketio_profile(self) -> MessagingProfile:
         cls = type(self)
         if cls._sio_profile is None:
-            cls._sio_profile = socketio_profile(cls, cls.confirm, cls.error_event)
+            cls._sio_profile = socketio_profile(cls, cls.confirm, cls.error_event, as_fan_out(cls.fan_out))
         return cls._sio_profile
 
     def socketio_url(self, channel: SocketIOChannel) -> str:
@@ -191,7 +232,10 @@ class FastSocketIOUser(RealTimeUser):
 
 
 def socketio_profile(
-    cls: type[RealTimeUser], confirm: Mapping[str, tuple[str, tuple[str, ...]]], error_event: str | None
+    cls: type[RealTimeUser],
+    confirm: Mapping[str, tuple[str, tuple[str, ...]]],
+    error_event: str | None,
+    fan_out: FanOut | None,
 ) -> MessagingProfile:
     """The profile of a class's Socket.IO connections."""
     return MessagingProfile(
@@ -201,4 +245,5 @@ def socketio_profile(
         push_name=str,
         max_inbox=cls.max_inbox if cls._is_task_driven else 0,
         inbox_policy=cls.inbox_policy,
+        fan_out=fan_out,
     )

@@ -12,6 +12,7 @@ import orjson
 
 from locust_ext.core.messages.message import Message
 from locust_ext.core.protocols.correlation import ById, as_correlation
+from locust_ext.core.protocols.ties import as_fan_out
 from locust_ext.errors import ConnectionLost, ErrorReply, OperationError
 from locust_ext.plugin.users.base import RealTimeUser
 from locust_ext.plugin.users.channel import Caught, Channel
@@ -71,6 +72,14 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         Raises `RequestTimeout`, `ConnectionLost` or `ErrorReply`, each recorded; uncaught in a task it ends that turn
         quietly. ``intended_s`` (monotonic) is when an open-loop schedule wanted it sent.
         """
+        if self.profile.fan_out is not None and (begun := self._begin_fan_out(message)) is not None:
+            message, cause = begun
+            return self._fan_out(
+                cause,
+                lambda: self.request(
+                    message, name, timeout_s, tags, catch_response=catch_response, intended_s=intended_s
+                ),
+            )
         user = self._user
         if user.is_being_killed:
             user.wait_for_kill()
@@ -78,7 +87,7 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         connection = self.connection
         if connection is not None and connection.state == "open":
-            call = connection.begin(message, name, timeout_s, tags, intended_s)
+            call = connection.begin(message, name, timeout_s, tags, intended_s, None, True)
         else:
             deadline_s = monotonic() + timeout_s
             try:
@@ -86,7 +95,7 @@ class WebSocketChannel(Channel[WebSocketConnection]):
             except OperationError as error:
                 self._never_begun(name, tags, error)
                 raise
-            call = connection.begin(message, name, timeout_s, tags, intended_s, deadline_s)
+            call = connection.begin(message, name, timeout_s, tags, intended_s, deadline_s, True)
         connection.wait_for(call)
         failure = call.error
         if catch_response and (failure is None or isinstance(failure, ErrorReply)):
@@ -109,6 +118,10 @@ class WebSocketChannel(Channel[WebSocketConnection]):
 
         Blocks while ``max_in_flight`` requests are open. Raises `RequestTimeout`, `ConnectionLost` if it could not be sent.
         """
+        if self.profile.fan_out is not None and (begun := self._begin_fan_out(message)) is not None:
+            message, cause = begun
+            self._fan_out(cause, lambda: self.submit(message, name, timeout_s, tags, intended_s=intended_s))
+            return
         user = self._user
         if user.is_being_killed:
             user.wait_for_kill()
@@ -125,13 +138,15 @@ class WebSocketChannel(Channel[WebSocketConnection]):
 
     def send(self, message: Any, name: str | None = None, tags: tuple[str, ...] = ()) -> None:
         """Send without expecting a reply; recorded as ``SEND``. Raises `ConnectionLost`, `RequestTimeout`."""
+        if self.profile.fan_out is not None and (begun := self._begin_fan_out(message)) is not None:
+            message, cause = begun
+            self._fan_out(cause, lambda: self.send(message, name, tags))
+            return
         self._record_send(
             push_name(message) if name is None else name, tags, lambda connection: connection.send_one_way(message)
         )
 
-    def expect(
-        self, predicate: Callable[[Any], object], timeout_s: float | None = None, name: str = "expect"
-    ) -> Any:
+    def expect(self, predicate: Callable[[Any], object], timeout_s: float | None = None, name: str = "expect") -> Any:
         """The first push for which ``predicate(push)`` is true; others stay for `receive`.
 
         Raises `RequestTimeout` or `ConnectionLost`, recorded under ``name``.
@@ -203,6 +218,7 @@ class WebSocketUser(RealTimeUser):
                 is_binary=encode is not orjson.dumps,
                 max_inbox=cls.max_inbox if cls._is_task_driven else 0,
                 inbox_policy=cls.inbox_policy,
+                fan_out=as_fan_out(cls.fan_out),
                 **more,
             )
         return known

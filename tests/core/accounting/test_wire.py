@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from locust_ext.core.accounting import Recorder, wire
 from locust_ext.core.accounting.wire import Limits, WireError
 from locust_ext.errors import LocustExtError
-from locust_ext.model import Delta
+from locust_ext.model import Delta, FanOutDelta
 
 
 def worker(names: int = 3, samples: int = 4) -> Recorder:
@@ -30,7 +30,28 @@ def worker(names: int = 3, samples: int = 4) -> Recorder:
     recorder.reconnected()
     recorder.inbox_dropped()
     recorder.traffic.messages_sent += 9
+    recorder.connection_opened(Connection())
+    ended = Connection()
+    recorder.connection_opened(ended)
+    recorder.connection_ended(ended)
+    told = recorder.fan_outs
+    old, early, late = (told.join("room", at_us) for at_us in (10, 5_000_000, 6_000_000))
+    told.settle(told.send("room", "set", "t", 5_500_000, early), True)
+    for member in (old, late):
+        for tie in ("t", "heard only"):
+            told.receive(member, tie, 6_500_000)
+    told.leave(early, 7_000_000)
     return recorder
+
+
+class Connection:
+    """One that has ended."""
+
+    messages_sent = 1
+    messages_received = 22
+    bytes_sent = 333
+    bytes_received = 4444
+    lifetime_s = 5.555
 
 
 def content() -> dict[str, Any]:
@@ -49,6 +70,25 @@ def test_a_delta_comes_out_as_it_went_in() -> None:
     (blob,) = wire.pack(sent)
     assert wire.unpack(blob) == sent
     assert wire.unpack(bytearray(blob)) == wire.unpack(memoryview(blob)) == sent
+
+
+def test_many_fan_outs_go_into_several_blobs_and_each_comes_out_once() -> None:
+    recorder = Recorder(worker="w1")
+    recorder.begin("run", 0.0)
+    members = [recorder.fan_outs.join("room", 1) for _ in range(3)]
+    for number in range(1200):
+        recorder.fan_outs.settle(recorder.fan_outs.send("room", "set", number, 1000), True)
+        recorder.fan_outs.receive(members[number % 3], number, 2000)
+    sent = recorder.drain(9.0, final=True).fan_outs
+    assert sent is not None
+    parts = [wire.unpack(blob).fan_outs for blob in wire.pack(recorder_delta(sent))]
+    assert len(parts) == 3
+    assert [part for each in parts if each is not None for part in each.parts] == list(sent.parts)
+    assert [len(each.audiences) for each in parts if each is not None] == [1, 0, 0]
+
+
+def recorder_delta(fan_outs: FanOutDelta) -> Delta:
+    return Delta("run", "w1", 0, fan_outs=fan_outs)
 
 
 def test_an_empty_delta_is_one_blob_that_still_tells_of_its_worker() -> None:
@@ -145,6 +185,28 @@ BAD_FIELDS: list[tuple[str, object]] = [
     ("traffic", [1, 2, 3, -1]),
     ("traffic", [1, 2, 3, 0.5]),
     ("connections", []),
+    ("connections", [{"open": 1}, 0, 0, 0, 0]),
+    ("connections", [{"open": 1}, 0, 0, 0, 0, [[], [], [], []]]),
+    ("connections", [{"open": 1}, 0, 0, 0, 0, [[5, 5, 5, [5], [1]], [], [], [], []]]),
+    ("fan_outs", []),
+    ("fan_outs", [5, 0, None, [], []]),
+    ("fan_outs", ["h", -1, None, [], []]),
+    ("fan_outs", ["h", 0, -1, [], []]),
+    ("fan_outs", ["h", 0, None, [["a", [1.5], []]], []]),
+    ("fan_outs", ["h", 0, None, [["a", [], [[1]]]], []]),
+    ("fan_outs", ["h", 0, None, [["a", [0] * 200_001, []]], []]),
+    ("fan_outs", ["h", 0, None, [["a", [], []]] * 1001, []]),
+    ("fan_outs", ["h", 0, None, [], [[[1, 0, 0, 0, 0, 0, 0, 0]]] * 501]),
+    ("fan_outs", ["h", 0, None, [], [[[1, 0, 0, 0, 0, 0, 0]]]]),
+    ("fan_outs", ["h", 0, None, [], [[[1, 4, 0, 0, 0, 0, 0, 0]]]]),
+    ("fan_outs", ["h", 0, None, [], [[[1, 1, 0, 0, 0, 0, 0, 0]]]]),
+    ("fan_outs", ["h", 0, None, [], [[[1, 0, 0, 2, 0, 0, 0, 0]]]]),
+    ("fan_outs", ["h", 0, None, [], [[[1, 0, 0, 0, 0, 1, 0, 0]]]]),
+    ("fan_outs", ["h", 0, None, [], [[[1, 0, 0, 0, 1, 0, 2, 1]]]]),
+    ("fan_outs", ["h", 0, None, [], [[[2**60, 0, 0, 0, 0, 0, 0, 0]]]]),
+    ("fan_outs", ["h", 0, None, [], [[[1, 0, 0, 0, 0, 0, 0, 0], "", "", [[1, 2]], None]]]),
+    ("fan_outs", ["h", 0, None, [], [[[1, 0, 0, 0, 0, 0, 0, 0], "", "", [[1, 2, 3]] * 1001, None]]]),
+    ("fan_outs", ["h", 0, None, [], [[[1, 0, 0, 0, 2, 0, 0, 0], "", "", [], [5, 5, 5, [5], [1]]]]]),
     ("connections", [{"open": -1}, 0, 0, 0, 0]),
     ("connections", [{"open": None}, 0, 0, 0, 0]),
     ("connections", [{str(state): 1 for state in range(33)}, 0, 0, 0, 0]),

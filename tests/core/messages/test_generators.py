@@ -10,6 +10,7 @@ import pytest
 from locust_ext.core.messages import (
     COMMANDS,
     EVENT_TYPES,
+    MARKER,
     Command,
     ContextOps,
     Event,
@@ -90,6 +91,17 @@ def test_context_writes_go_live_on_request_with_values_of_the_sizes_asked_for() 
 def test_a_large_value_has_exactly_its_size() -> None:
     [message] = messages(ContextOps(reads=0, value_bytes=1_000_000), 1)
     assert len(message.body["value"]) == 1_000_000  # type: ignore[call-overload]
+
+
+def test_context_values_begin_with_a_marker_on_request_and_keep_their_size_where_it_fits() -> None:
+    made = messages(ContextOps(reads=0, value_bytes=(10, 100), marker=True), 500)
+    values = [message.body["value"] for message in made]  # type: ignore[index,call-overload]
+    assert all(value.startswith(MARKER) for value in values)
+    assert {len(value) for value in values} == set(range(len(MARKER), 101))
+    plain = messages(ContextOps(reads=0, value_bytes=(10, 100)), 500)
+    assert [max(len(message.body["value"]), len(MARKER)) for message in plain] == [  # type: ignore[index,call-overload]
+        len(value) for value in values
+    ]
 
 
 def test_dumps_of_a_user_go_to_a_file_name_of_its_own() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from locust_ext.core.messages import Feeder, Message, Template
+from locust_ext.core.messages import MARKER, Feeder, Message, Template
 from locust_ext.errors import ConfigError
 
 
@@ -38,6 +38,8 @@ def value(text: str, **options: Any) -> Any:
         ("{now:s}", 12.5),
         ("{now:ms}", 12500),
         ("plain", "plain"),
+        ("{marker}", MARKER),
+        ("{seq} {marker}", f"1 {MARKER}"),
         ("{Not a placeholder}", "{Not a placeholder}"),
     ],
 )
@@ -167,7 +169,7 @@ def test_rows_come_from_a_csv_file(tmp_path: Path) -> None:
     [
         (
             {"a": {"b": "{uid}"}},
-            "a.b: unknown placeholder, expected one of uuid, seq, now, choice, int, user, csv ('{{' is a brace)"
+            "a.b: unknown placeholder, expected one of uuid, seq, now, choice, int, user, marker, csv ('{{' is a brace)"
             " (got 'uid'); did you mean 'uuid'?",
         ),
         ({"a": ["{int:5:1}"]}, "a[0]: expected two whole numbers, such as {int:1:10} (got '5:1')"),

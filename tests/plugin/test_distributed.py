@@ -1,0 +1,136 @@
+"""What master and workers tell each other, with the messages between them in the test's hands."""
+
+from __future__ import annotations
+
+from locust.env import Environment
+from locust.event import Events
+
+from argparse import Namespace
+from time import monotonic
+from typing import Any
+
+import gevent
+
+from locust_ext.core.accounting import Recorder
+from locust_ext.plugin.distributed import DELTA, FINISH, RESET, MasterSide, WorkerSide
+
+
+class Runner:
+    """As much of a runner as the sides use; what it sends goes to the other side at once, or is kept."""
+
+    def __init__(self, client_id: str = "w", reset_stats: bool = False) -> None:
+        self.client_id = client_id
+        self.environment = Environment(events=Events(), reset_stats=reset_stats)
+        self.environment.parsed_options = Namespace()
+        self.clients: dict[str, Any] = {}
+        self.state = "running"
+        self.listeners: dict[str, Any] = {}
+        self.sent: list[tuple[str, Any]] = []
+        self.peer: Runner | None = None
+
+    def register_message(self, name: str, listener: Any, concurrent: bool = False) -> None:
+        self.listeners[name] = listener
+
+    def send_message(self, name: str, data: Any = None) -> None:
+        self.sent.append((name, data))
+        if self.peer is not None:
+            self.peer.deliver(name, data, self.client_id)
+
+    def deliver(self, name: str, data: Any, node_id: str = "w") -> None:
+        if name in self.listeners:
+            self.listeners[name](environment=self.environment, msg=Namespace(data=data, node_id=node_id))
+
+    def get_worker_index(self, client_id: str) -> int:
+        return 7
+
+    def stop(self) -> None:
+        self.state = "stopped"
+
+
+def sides(reset_stats: bool = False) -> tuple[Any, WorkerSide, Any, MasterSide]:
+    worker_runner, master_runner = Runner(reset_stats=reset_stats), Runner(reset_stats=reset_stats)
+    worker = WorkerSide(worker_runner, Recorder())  # type: ignore[arg-type]
+    master = MasterSide(master_runner, Recorder())  # type: ignore[arg-type]
+    worker_runner.peer, master_runner.peer = master_runner, worker_runner
+    master.begin("r")
+    worker.begin("r")
+    return worker_runner, worker, master_runner, master
+
+
+def test_a_sender_that_is_killed_between_two_blobs_leaves_the_rest_to_the_next() -> None:
+    worker_runner, worker, _, master = sides()
+    for number in range(180):  # four parts
+        worker._recorder.operation("WS", f"name {number}", 1000, 0)
+    sending = gevent.spawn(worker._tick, monotonic())
+    before = len(worker_runner.sent)
+    while len(worker_runner.sent) == before:
+        gevent.sleep(0)
+    sending.kill()
+    assert 0 < len([each for each in worker_runner.sent[before:] if each[0] == DELTA]) < 4
+    worker.finish()
+    assert master._recorder.snapshot(0.0).finished == 180
+    assert master._recorder.is_final("w")
+    master.finish()
+    assert FINISH not in [name for name, _ in master._runner.sent]  # type: ignore[attr-defined]
+    assert master._recorder.snapshot(0.0).run.valid
+
+
+def test_with_reset_stats_a_worker_begins_anew_with_locusts_own_message_and_not_before() -> None:
+    _, worker, master_runner, master = sides(reset_stats=True)
+    worker._recorder.operation("WS", "before", 1000, 0)
+    master.reset(at_spawning_complete=True)
+    assert master_runner.sent[-1] == (RESET, {"run": "r", "epoch": 1, "at_spawning_complete": True})
+    worker._recorder.operation("WS", "before locust's message", 1000, 0)
+    worker.reset()
+    worker._recorder.operation("WS", "after", 1000, 0)
+    worker.reset()  # a second message of Locust's, without one of ours before it
+    worker.finish()
+    master.finish()
+    assert [each.name for each in master._recorder.snapshot(0.0).operations if each.finished] == ["after"]
+
+
+def test_the_reset_button_takes_effect_at_once_and_only_in_its_run() -> None:
+    _, worker, master_runner, master = sides()
+    worker._recorder.operation("WS", "before", 1000, 0)
+    master_runner.send_message(RESET, {"run": "an earlier one", "epoch": 5})
+    assert worker._recorder.snapshot(0.0).finished == 1
+    master.reset()
+    assert worker._recorder.snapshot(0.0).finished == 0
+    worker._recorder.operation("WS", "after", 1000, 0)
+    worker.finish()
+    master.finish()
+    assert [each.name for each in master._recorder.snapshot(0.0).operations if each.finished] == ["after"]
+
+
+def test_a_worker_that_joins_later_begins_with_the_epoch_and_without_the_warm_up_that_is_over() -> None:
+    _, worker, master_runner, master = sides()
+    worker.finish()
+    master.begin("s", warmup_s=60.0)
+    options = master_runner.environment.parsed_options
+    assert (options.ext_epoch, options.ext_warmup_s) == (0, 60.0)
+    master._end_warmup()
+    master.reset()
+    assert (options.ext_epoch, options.ext_warmup_s) == (1, 0.0)
+    worker.begin("s", options.ext_warmup_s, options.ext_epoch)
+    worker._recorder.operation("WS", "ask", 1000, 0)
+    worker.finish()
+    master.finish()
+    snapshot = master._recorder.snapshot(0.0)
+    assert snapshot.finished == 1
+    assert snapshot.generators[0].worker == "7"
+
+
+def test_workers_end_their_warm_up_by_themselves() -> None:
+    _, worker, _, master = sides()
+    worker.finish()
+    master.begin("s", warmup_s=0.1)
+    worker.begin("s", warmup_s=0.1)
+    worker._recorder.operation("WS", "early", 1000, 0)
+    gevent.sleep(0.25)
+    worker._recorder.operation("WS", "late", 1000, 0)
+    worker.finish()
+    master.finish()
+    snapshot = master._recorder.snapshot(0.0)
+    assert [each.name for each in snapshot.operations if each.finished] == ["late"]
+    assert snapshot.warmup is not None
+    assert [each.name for each in snapshot.warmup.operations] == ["early"]

@@ -73,8 +73,9 @@ def ours() -> Load:
 
 def websocket_client() -> Load:
     """``create_connection``, and Locust's request event."""
-    import websocket
     from locust import User, task
+
+    import websocket
 
     class Connecting(User):
         @task
@@ -109,7 +110,15 @@ def main() -> None:
     try:
         found = compare("benchmarks.connecting", server.websocket, server, list(LOADS))
         ours_us, theirs_us = (per_unit_us(found[name]) for name in LOADS)
-        table.add(Row("opening a connection, in a task", "websocket-client's create_connection", ours_us, theirs_us, at_least=2.5))
+        table.add(
+            Row(
+                "opening a connection, in a task",
+                "websocket-client's create_connection",
+                ours_us,
+                theirs_us,
+                at_least=2.5,
+            )
+        )
         table.end(server)
     finally:
         server.close()

@@ -1,6 +1,6 @@
 """The peer of the benchmarks: a compiled WebSocket server (picows) that answers, in a process of its own.
 
-Run: ``python -m benchmarks.echo_server``. It says its ports on its first line of output, as JSON, and ends when its
+Run: ``python -m benchmarks.echo_server [--woken]``. It says its ports on its first line of output, as JSON, and ends when its
 standard input does. One port is WebSocket, by path:
 
 * ``/echo``: every message comes back.
@@ -22,13 +22,21 @@ from typing import Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
-PUSH_INTERVAL_S = 0.01
+PUSH_INTERVAL_S = 0.005
 PUSH_BYTES = 200
 HANDSHAKE = b'0{"sid":"bench","upgrades":[],"pingInterval":3600000,"pingTimeout":3600000,"maxPayload":1000000}'
 CONTEXT = json.dumps(
-    {"key": "bench", "value": {"count": 17, "words": ["one", "two"]}, "timestamp": "2026-01-01T00:00:00", "status": "success"}
+    {
+        "key": "bench",
+        "value": {"count": 17, "words": ["one", "two"]},
+        "timestamp": "2026-01-01T00:00:00",
+        "status": "success",
+    }
 ).encode()
-RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(CONTEXT), CONTEXT)
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(CONTEXT),
+    CONTEXT,
+)
 
 POLL_INTERVAL_S = 0.0005
 
@@ -39,7 +47,8 @@ class Polling(selectors.EpollSelector):
     """Looks for work at an interval, instead of being woken by it.
 
     On one machine the sender of a packet pays for waking its receiver (on a virtual one: an exit to the hypervisor, of
-    tens of microseconds), which between two machines it does not. Clients are compared without that.
+    tens of microseconds), which between two machines it does not. Clients are compared without that; ``--woken`` is the
+    other way.
     """
 
     def select(self, timeout: float | None = None) -> list[Any]:
@@ -147,5 +156,7 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(None if "--woken" in sys.argv else Polling())) as runner:
+    with asyncio.Runner(
+        loop_factory=lambda: asyncio.SelectorEventLoop(None if "--woken" in sys.argv else Polling())
+    ) as runner:
         runner.run(serve())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -21,7 +22,9 @@ def compiled() -> Path | None:
     compiler = shutil.which("gcc") or shutil.which("cc") or shutil.which("clang")
     if compiler is None:
         return None
-    program = Path(tempfile.gettempdir()) / f"locust-ext-floor-{os.getuid()}-{os.getpid()}"
+    directory = Path(tempfile.mkdtemp(prefix="locust-ext-floor-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    program = directory / "floor"
     subprocess.run([compiler, "-O2", "-o", str(program), str(SOURCE)], check=True)
     return program
 

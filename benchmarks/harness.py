@@ -2,7 +2,7 @@
 
 What counts is the CPU time of the client process. The machine may be noisy, so only pairs are compared: in each round
 every side is measured once, the others are stopped (SIGSTOP) meanwhile, and the ratio is taken within the round. Shown
-are medians over the rounds.
+are medians over the rounds. The arguments of a benchmark are the echo server's (``--woken``).
 
 A benchmark is a module with a `LOADS` table: name -> a function that gives a `Load`. It is called in the child process,
 where Locust has been imported (and has patched the standard library); the module itself must not import Locust.
@@ -60,7 +60,7 @@ class Server:
     """The echo server's process, on the core that the clients do not use."""
 
     def __init__(self) -> None:
-        self._process = _spawn(["benchmarks.echo_server", *os.environ.get("BENCH_SERVER", "").split()], cores()[1])
+        self._process = _spawn(["benchmarks.echo_server", *sys.argv[1:]], cores()[1])
         assert self._process.stdout is not None
         ports = json.loads(self._process.stdout.readline())
         self.websocket = f"ws://127.0.0.1:{ports['websocket']}"
@@ -125,7 +125,9 @@ class Side:
         self._process.communicate()
 
 
-def alternate(sides: Mapping[str, Callable[[], Figures]], server: Server, rounds: int = ROUNDS) -> dict[str, list[Figures]]:
+def alternate(
+    sides: Mapping[str, Callable[[], Figures]], server: Server, rounds: int = ROUNDS
+) -> dict[str, list[Figures]]:
     """``rounds`` measurements of each side, taking turns; one round more warms up."""
     found: dict[str, list[Figures]] = {name: [] for name in sides}
     for turn in range(rounds + 1):
@@ -137,7 +139,9 @@ def alternate(sides: Mapping[str, Callable[[], Figures]], server: Server, rounds
     return found
 
 
-def compare(module: str, host: str, server: Server, names: Sequence[str], rounds: int = ROUNDS, **more: Any) -> dict[str, list[Figures]]:
+def compare(
+    module: str, host: str, server: Server, names: Sequence[str], rounds: int = ROUNDS, **more: Any
+) -> dict[str, list[Figures]]:
     """Start the named loads of ``module``, measure them in turns (``more``: measurements that need no child), end them."""
     sides: list[Side] = []
     try:
@@ -180,15 +184,15 @@ class Row:
         return self.at_most is None or self.ratio <= self.at_most
 
     def __str__(self) -> str:
-        limit = (
-            f"at least {self.at_least:g}" if self.at_least is not None
-            else f"at most {self.at_most:g}" if self.at_most is not None else "shown"
-        )
-        word = "times less" if self.at_least is not None else "times"
-        verdict = "" if self.is_met else "  MISSED"
+        words = "shown"
+        if self.at_least is not None or self.at_most is not None:
+            words = f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
+        if self.aim:
+            words += f", aim {self.aim}"
+        ours, theirs = (f"{statistics.median(each):9.1f} {self.unit}" for each in (self.ours, self.theirs))
+        ratio = f"{self.ratio:5.2f} {'times less' if self.at_least is not None else 'times':<11}"
         return (
-            f"{self.what:<46}{statistics.median(self.ours):9.1f} {self.unit}   {self.against:<34}"
-            f"{statistics.median(self.theirs):9.1f} {self.unit}   {self.ratio:5.2f} {word:<11}({limit}{', aim ' + self.aim if self.aim else ''}){verdict}"
+            f"{self.what:<46}{ours}   {self.against:<36}{theirs}   {ratio}({words}){'' if self.is_met else '  MISSED'}"
         )
 
 
@@ -237,8 +241,9 @@ class Load:
 
     def start(self, host: str) -> None:
         """Spawn the users, as ``locust --headless`` does, and wait until all are there."""
-        import gevent
         from locust.env import Environment
+
+        import gevent
 
         self.environment = Environment(user_classes=[self.user_class], host=host)
         self.runner = self.environment.create_local_runner()
@@ -266,7 +271,9 @@ class Load:
         gevent.sleep(self.seconds)
         figures = {"count": self.count() - count, "cpu_s": time.process_time() - used}
         if self.environment.stats.total.num_failures:
-            raise SystemExit(f"requests failed: {[error.to_dict() for error in self.environment.stats.errors.values()][:3]}")
+            raise SystemExit(
+                f"requests failed: {[error.to_dict() for error in self.environment.stats.errors.values()][:3]}"
+            )
         return figures
 
     def stop(self) -> None:

@@ -1,6 +1,6 @@
 """Memory of an idle open connection, on top of a bare Locust `User`: 10,000 of them, held in one process.
 
-Run: ``python -m benchmarks.idle_memory [CONNECTIONS] [SECONDS]``. A user with a task opens its connection and sleeps in
+Run: ``python -m benchmarks.idle_memory``. A user with a task opens its connection and sleeps in
 its task, as a bare one does; the figure is the resident memory of the process for each user, less that of a bare one.
 Then all are stopped, and nothing may be left: no descriptor, no deadline, no greenlet.
 """
@@ -31,7 +31,7 @@ class Holding(Load):
     def start(self, host: str) -> None:
         from locust.env import Environment
 
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.users = min(CONNECTIONS, hard - 500)
         self.environment = Environment(user_classes=[self.user_class], host=host)
@@ -48,7 +48,11 @@ class Holding(Load):
 
         gc.collect()
         greenlets = sum(isinstance(each, greenlet.greenlet) and not each.dead for each in gc.get_objects())
-        return {"descriptors": len(os.listdir("/proc/self/fd")), "deadlines": len(shared().wheel), "greenlets": greenlets}
+        return {
+            "descriptors": len(os.listdir("/proc/self/fd")),
+            "deadlines": len(shared().wheel),
+            "greenlets": greenlets,
+        }
 
     def run(self, users: int, held_s: float = 0.0) -> Figures:
         import gc
@@ -78,8 +82,9 @@ class Holding(Load):
 
 def bare() -> Load:
     """A user that only sleeps."""
-    import gevent
     from locust import User, task
+
+    import gevent
 
     class Bare(User):
         @task
@@ -92,8 +97,9 @@ def bare() -> Load:
 
 def connected() -> Load:
     """The same with an open connection."""
-    import gevent
     from locust import task
+
+    import gevent
 
     from locust_ext.plugin.users.websocket import WebSocketUser
 
@@ -124,9 +130,19 @@ def main() -> None:
             side.close()
         ours = found["connected"]
         cost = ours["kib"] - found["bare"]["kib"]
-        table.add(Row(f"memory of each of {ours['users']:,.0f} idle connections", f"limit of {LIMIT_KIB:g} KiB (aim 5)", [cost], [LIMIT_KIB], at_most=1.0, unit="KiB"))
+        table.add(
+            Row(
+                f"memory of each of {ours['users']:,.0f} idle connections",
+                f"limit of {LIMIT_KIB:g} KiB (aim 5)",
+                [cost],
+                [LIMIT_KIB],
+                at_most=1.0,
+                unit="KiB",
+            )
+        )
         left = {name[5:]: int(count) for name, count in ours.items() if name.startswith("left_") and count > 0}
-        print(f"a bare user takes {found['bare']['kib']:.1f} KiB; held open: {ours['opened']:,.0f} descriptors; left behind: {left or 'nothing'}")
+        print(f"a bare user takes {found['bare']['kib']:.1f} KiB; held open: {ours['opened']:,.0f} descriptors")
+        print(f"left behind when all were stopped: {left or 'nothing'}")
         table.end(server)
         if left:
             sys.exit("something was left behind")

@@ -34,8 +34,9 @@ def ours() -> Load:
 
 def websocket_client() -> Load:
     """What a locustfile does without us."""
-    import websocket
     from locust import User, constant, task
+
+    import websocket
 
     received = 0
 
@@ -68,7 +69,16 @@ def main() -> None:
     try:
         found = compare("benchmarks.pushes", server.websocket, server, list(LOADS))
         ours_us, theirs_us = (per_unit_us(found[name]) for name in LOADS)
-        table.add(Row("push received, 200 bytes of JSON", "websocket-client's recv and json", ours_us, theirs_us, at_least=5, aim="8"))
+        table.add(
+            Row(
+                "push received, 200 bytes of JSON",
+                "websocket-client's recv and json",
+                ours_us,
+                theirs_us,
+                at_least=5,
+                aim="8",
+            )
+        )
         table.end(server)
     finally:
         server.close()

@@ -8,7 +8,6 @@ well, and matches each reply to its request.
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from typing import Any
 
@@ -61,8 +60,9 @@ def by_pattern() -> Load:
 
 def websocket_client() -> Load:
     """What a locustfile does without us."""
-    import websocket
     from locust import User, task
+
+    import websocket
 
     class Asking(User):
         def on_start(self) -> None:
@@ -76,7 +76,12 @@ def websocket_client() -> Load:
             latency_ms = (time.perf_counter() - start) * 1000
             json.loads(reply)
             self.environment.events.request.fire(
-                request_type="WS", name="echo", response_time=latency_ms, response_length=len(reply), exception=None, context={}
+                request_type="WS",
+                name="echo",
+                response_time=latency_ms,
+                response_length=len(reply),
+                exception=None,
+                context={},
             )
 
         def on_stop(self) -> None:
@@ -99,10 +104,26 @@ def main() -> None:
             print("no C compiler: the floor is left out")
         else:
             more["floor"] = lambda: floor.measure(program, server.port, BYTES)
-        found = {name: per_unit_us(rounds) for name, rounds in compare("benchmarks.round_trip", server.websocket, server, list(LOADS), **more).items()}
+        found = {
+            name: per_unit_us(rounds)
+            for name, rounds in compare("benchmarks.round_trip", server.websocket, server, list(LOADS), **more).items()
+        }
         theirs = found["websocket-client"]
-        table.add(Row("WebSocket round trip in a task", "websocket-client in a task", found["in a task"], theirs, at_least=2.5, aim="3"))
-        table.add(Row("the same, by a pattern and a generator", "the same", found["by a pattern"], theirs, at_least=3, aim="4"))
+        table.add(
+            Row(
+                "WebSocket round trip in a task",
+                "websocket-client in a task",
+                found["in a task"],
+                theirs,
+                at_least=2.5,
+                aim="3",
+            )
+        )
+        table.add(
+            Row(
+                "the same, by a pattern and a generator", "the same", found["by a pattern"], theirs, at_least=3, aim="4"
+            )
+        )
         if program is not None:
             for name in ("in a task", "by a pattern"):
                 table.add(Row(f"the same, {name}", "an epoll loop in C", found[name], found["floor"], aim="3"))

@@ -62,7 +62,9 @@ def main() -> None:
     try:
         found = compare("benchmarks.socketio_call", server.websocket.replace("ws:", "http:"), server, list(LOADS))
         ours_us, theirs_us = (per_unit_us(found[name]) for name in LOADS)
-        table.add(Row("Socket.IO call with its ack, in a task", "SocketIOUser.call", ours_us, theirs_us, at_least=5, aim="8"))
+        table.add(
+            Row("Socket.IO call with its ack, in a task", "SocketIOUser.call", ours_us, theirs_us, at_least=5, aim="8")
+        )
         table.end(server)
     finally:
         server.close()

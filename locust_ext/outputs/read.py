@@ -32,7 +32,8 @@ _EXPECTED: Final[dict[type, str]] = {
 def read_summary(text: str | bytes, source: str = "summary.json") -> Snapshot:
     """What `summary_json` wrote. `ConfigError` names the key that is missing or wrong.
 
-    Left out are what the machines used and the warm-up; the file does not hold the timeline, nor the histograms of service times and push delays: they are absent.
+    Left out are what the machines used and the warm-up; the file does not hold the timeline, nor the histograms of
+    service times and push delays: they are absent.
     """
     try:
         document = json.loads(text, parse_constant=_refuse)

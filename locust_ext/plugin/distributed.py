@@ -8,12 +8,14 @@ four seconds, of the workers that have ever sent a delta.
 
 from __future__ import annotations
 
+from locust import argument_parser
 from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_MISSING, STATE_STOPPED, MasterRunner, WorkerRunner
 
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -55,6 +57,15 @@ class Warmup:
             greenlet.kill(block=False)
 
 
+def remember_default_options() -> None:
+    """Locust asks for its default options once for *each* option of a spawn message, and builds its argument parser anew
+    each time: some 80 ms in which a worker's loop stands still, at every step of a ramp. The answer never changes.
+    """
+    asked = argument_parser.default_args_dict
+    if not hasattr(asked, "cache_info"):
+        argument_parser.default_args_dict = cache(asked)
+
+
 class WorkerSide:
     """In a worker process; its greenlets end with `close`."""
 
@@ -68,6 +79,7 @@ class WorkerSide:
         self._warmup = Warmup()
         self._told_epoch: int | None = None
         self._unsent: deque[Iterator[bytes]] = deque()
+        remember_default_options()
         recorder.worker = runner.client_id
         recorder.on_drain = PushRows(runner.environment).add
         runner.register_message(FINISH, self._on_finish, concurrent=True)

@@ -265,7 +265,7 @@ class MessagingConnection(Transport):
         """An arrival that answers no open request: counted beside the ledger, given to nobody."""
         if exchange is not None:
             type_, name = exchange.type, exchange.name
-        elif verdict == LATE or verdict == DUPLICATE:
+        elif verdict in (LATE, DUPLICATE):
             name = self.pending.past_name
         if verdict == LATE:
             self._facts.late(type_, name)
@@ -279,7 +279,8 @@ class MessagingConnection(Transport):
     def on(self, event: str, handler: Callable[[Any], object]) -> None:
         """Call ``handler(message)`` in the dispatcher greenlet for each push named ``event`` (``"*"``: each push).
 
-        Such a push is not kept for `receive`, unless somebody waits there at that moment.
+        Such a push can be received too; if it finds the inbox full it takes the oldest one's place, uncounted: a user
+        that reads by handlers alone reads nothing too slowly.
         """
         if self._handlers is None:
             self._handlers = {}
@@ -289,24 +290,24 @@ class MessagingConnection(Transport):
     def _pushed(self, event: str, message: Any, length: int, lag_us: int | None = None) -> None:
         self._facts.push(event, length, lag_us)
         handlers = self._handlers
+        takers: tuple[Callable[[Any], object], ...] = ()
         if handlers is not None and self._lane is not None:
             takers = (*handlers.get(event, ()), *handlers.get(ANY, ()))
             for handler in takers:
                 self._shared.dispatcher.post(self._lane, handler, message)
-            if takers and not self._readers:
-                return  # it is taken; kept as well, it would fill the inbox of a user that reads by handlers only
         limit = self.profile.max_inbox
         if not limit:
             return
         if self._inbox is None:
             self._inbox = deque()
         if len(self._inbox) >= limit:
-            if self.profile.inbox_policy == "close":
-                self._fail(1008, "lost")
-                return
+            if not takers:
+                if self.profile.inbox_policy == "close":
+                    self._fail(1008, "lost")
+                    return
+                self.inbox_dropped += 1
+                self._facts.inbox_dropped()
             self._inbox.popleft()
-            self.inbox_dropped += 1
-            self._facts.inbox_dropped()
         self._inbox.append(message)
         self._inbox_serial += 1
         if self._readers:

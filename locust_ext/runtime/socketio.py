@@ -252,6 +252,8 @@ class SocketIOConnection(MessagingConnection):
 
     def _server_left(self) -> None:
         """The server disconnected the namespace: for the user the connection is gone, as if closed with 1000."""
+        if self._shared.outbox:  # while the state lets it go out
+            self._shared.flush()
         if self.state == "open":
             self.error_class = "closed_1000"
             self.become("closing")

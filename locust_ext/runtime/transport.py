@@ -257,7 +257,7 @@ class Transport:
 
     def _on_early_bytes(self, data: bytes) -> None:
         if self._sock is not None:
-            self._on_bytes(data)
+            self._on_readable(data)
             if self._tls is not None and self._tls.is_closed_by_peer:
                 self._gone("closed_1006")
             if self._fd_watcher is not None:
@@ -265,39 +265,24 @@ class Transport:
 
     # ── reading: in the hub, never blocks, never raises ────────────────────────────────────────────────────────────
 
-    def _on_readable(self) -> bool:
-        """Read once; True: something came, and there may be more."""
+    def _on_readable(self, data: bytes = b"") -> bool:
+        """Read once, or take ``data`` (decrypted) as read; True: something came, and there may be more."""
         sock = self._sock
         if sock is None:
             return False
-        try:
-            data = sock.recv(READ_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError as error:
-            self._gone(error_class_of(error))
-            return False
         if not data:
-            self._gone("closed_1006")
-            return False
-        tls = self._tls
-        if tls is not None:
             try:
-                data = tls.decrypt(data)
-            except ssl.SSLError:
-                self._gone("tls")
+                data = sock.recv(READ_BYTES)
+            except (BlockingIOError, InterruptedError):
                 return False
-            if pending := tls.outgoing():
-                self._put_raw(pending, 0, 0)
-            if data:
-                self._on_bytes(data)
-            if tls.is_closed_by_peer:
+            except OSError as error:
+                self._gone(error_class_of(error))
+                return False
+            if not data:
                 self._gone("closed_1006")
-            return True
-        self._on_bytes(data)
-        return True
-
-    def _on_bytes(self, data: bytes) -> None:
+                return False
+            if self._tls is not None:
+                return self._on_records(data)
         now_s = monotonic()
         self.last_received_s = now_s
         try:
@@ -309,11 +294,27 @@ class Transport:
                 else:
                     self._on_control(kind, payload)
                 if self._sock is None:
-                    return  # a woken user has closed the connection
+                    break  # a woken user has closed the connection
         except Exception as error:
             logger.exception("internal error while reading from %s", self.target.label)
             self._fail(1011, "protocol")
             self._shared.dispatcher.on_error(error)
+        return True
+
+    def _on_records(self, records: bytes) -> bool:
+        tls = self._tls
+        try:
+            data = tls.decrypt(records)
+        except ssl.SSLError:
+            self._gone("tls")
+            return False
+        if pending := tls.outgoing():
+            self._put_raw(pending, 0, 0)
+        if data:
+            self._on_readable(data)
+        if tls.is_closed_by_peer:
+            self._gone("closed_1006")
+        return True
 
     def _on_control(self, kind: int, payload: Any) -> None:
         if kind == PING:
@@ -323,6 +324,8 @@ class Transport:
             self._on_pong(payload)
         elif kind == CLOSE:
             self.close_code, self.close_reason = payload
+            if self._shared.outbox:
+                self._shared.flush()
             if self.state == "open":
                 code = self.close_code
                 self.become("closing")
@@ -491,6 +494,8 @@ class Transport:
 
     def begin_close(self, code: int = 1000, reason: str = "") -> None:
         """Send the close frame, behind all that is queued; does not block. `close` waits for the rest."""
+        if self._shared.outbox:  # while the state lets it go out
+            self._shared.flush()
         if self.state == "open":
             frame = self._codec.encode_close(code, reason)
             self.become("closing")
@@ -527,6 +532,8 @@ class Transport:
         The descriptor lives on for a moment, unread bytes thrown away: closed at once, the kernel would send a reset,
         which can overtake the close frame.
         """
+        if self._shared.outbox:  # while the state lets it go out
+            self._shared.flush()
         if self.state == "open" and self._sock is not None:
             self.become("closing")
             self._put(self._codec.encode_close(close_code), 0, 0)

@@ -69,16 +69,18 @@ class WaitingSocket:
         shared = self._shared
         if monotonic() >= self._deadline_s:
             raise TimeoutError
-        waiter: Waiter[None] = Waiter(shared.hub)
+        waiter: Waiter[bool] = Waiter(shared.hub)
         watcher: Any = shared.loop.io(self.plain.fileno(), events)
-        alarm = Alarm(shared.wheel, self._deadline_s, lambda: waiter.switch(None))
-        watcher.start(waiter.switch, None)
+        alarm = Alarm(shared.wheel, self._deadline_s, lambda: waiter.switch(False))
+        watcher.start(waiter.switch, True)
         try:
-            waiter.get()
+            is_ready = waiter.get()
         finally:
             watcher.stop()
             watcher.close()
             shared.wheel.disarm(alarm)
+        if not is_ready:
+            raise TimeoutError
 
     def close(self) -> None:
         self.plain.close()

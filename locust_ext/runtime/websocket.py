@@ -33,7 +33,13 @@ class WebSocketConnection(MessagingConnection):
         message, key = self.profile.correlation.outgoing(message, self.next_id)
         if key is None:
             raise ConfigError("a message that has a reply: use send() for one that has none", key=name)
-        frame, size = self.frame_of(message)
+        codec, profile = self._codec, self.profile
+        if type(message) is dict and codec is not None and not profile.is_binary:
+            encoded = profile.encode(message)  # as `frame_of` does it, without the call
+            frame = codec.encode_text(encoded)
+            size = len(encoded if isinstance(encoded, bytes) else encoded.encode())
+        else:
+            frame, size = self.frame_of(message)
         call = Call(key, "WS", name, now_s, now_s + timeout_s if deadline_s is None else deadline_s, tags, intended_s)
         self.start(call, frame, size, is_waited_for)
         return call

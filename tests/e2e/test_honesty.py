@@ -70,7 +70,8 @@ def test_percentiles_of_a_known_schedule_are_within_the_stated_error(tmp_path: P
         exact = nearest_rank(seen, q)
         assert told[key] == pytest.approx(exact, rel=0.005, abs=0.001), key
         # Nothing is faster than the server's delay; how much slower is the machine's business.
-        assert nearest_rank(scheduled, q) * 0.995 < told[key] < nearest_rank(scheduled, q) + 25, key
+        assert told[key] > nearest_rank(scheduled, q) * 0.995, key
+        assert told[key] < nearest_rank(scheduled, q) + (25 if q <= 95 else 500), key
     assert told["min"] == pytest.approx(min(seen), abs=0.001)
     assert told["max"] == pytest.approx(max(seen), abs=0.001)
     assert told["avg"] == pytest.approx(sum(seen) / len(seen), abs=0.002)

@@ -43,9 +43,7 @@ def environment() -> Iterator[Environment]:
 
 
 def listeners(environment: Environment) -> dict[str, int]:
-    return {
-        name: len(hook._handlers) for name, hook in vars(environment.events).items() if hasattr(hook, "_handlers")
-    }
+    return {name: len(hook._handlers) for name, hook in vars(environment.events).items() if hasattr(hook, "_handlers")}
 
 
 def eventually(condition: Any, within_s: float = 10.0) -> None:
@@ -142,7 +140,9 @@ def test_wrong_options_are_refused_and_leave_nothing(
 def test_a_target_that_does_not_answer_is_named(environment: Environment) -> None:
     environment.host = "http://127.0.0.1:1"
     begun_s = monotonic()
-    with pytest.raises(TargetUnavailable, match=r"http://127\.0\.0\.1:1: no answer within 0\.5 s \(connection refused\)"):
+    with pytest.raises(
+        TargetUnavailable, match=r"http://127\.0\.0\.1:1: no answer within 0\.5 s \(connection refused\)"
+    ):
         attach(environment, ext_wait_for_target="0.5")
     assert monotonic() - begun_s < 5
 

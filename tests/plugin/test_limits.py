@@ -46,7 +46,9 @@ def test_a_run_with_too_low_a_limit_does_not_start(tmp_path: Path) -> None:
     locustfile = Path(__file__).parents[2] / "locustfiles" / "realistic.py"
     locust = Path(sys.executable).with_name("locust")
     command = f"ulimit -n 200; exec {locust} -f {locustfile} --headless -u 500 -t 5s"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "locust-ext: error: --users: 500 users need at least 564 file descriptors" in done.stderr
     assert "Traceback" not in done.stderr

@@ -86,7 +86,7 @@ class Client:
 
     def request(self, message: Any, name: str = "ask", timeout_s: float = 5.0) -> Any:
         """The reply; raises what the call ended with. Recorded as a user's channel does it."""
-        call = self.connection.begin(message, name, timeout_s)
+        call = self.connection.begin(message, name, timeout_s, is_waited_for=True)
         self.connection.wait_for(call)
         self.record(call)
         if call.error is not None:

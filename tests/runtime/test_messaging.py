@@ -65,6 +65,48 @@ def test_a_reply_goes_to_its_request_whatever_the_order() -> None:
         assert len(it.connection.pending) == 0
 
 
+def test_a_request_that_is_waited_for_goes_out_before_all_that_comes_after_it() -> None:
+    """It waits for the end of the loop's turn, but not behind a later message, nor behind the close frame."""
+    with Peer(upgrade(), wait_close()) as peer, connected(peer.url) as it:
+        first = it.connection.begin({"n": 1}, "ask", 5.0, is_waited_for=True)
+        second = it.connection.begin({"n": 2}, "ask", 5.0, is_waited_for=True)
+        assert it.connection.messages_sent == 0
+        assert it.ledger().in_flight == 2
+        it.connection.send_one_way({"n": 3})
+        assert it.connection.messages_sent == 3
+        third = it.connection.begin({"n": 4}, "ask", 5.0, is_waited_for=True)
+        for call in (first, second, third):
+            it.connection.watch(call)
+        it.connection.close(timeout_s=1.0)
+        assert [message["n"] for message in peer.last.messages] == [1, 2, 3, 4]
+        assert shared().outbox == []
+
+
+def test_a_request_counts_as_sent_when_it_is() -> None:
+    """Others of the same turn that keep the processor busy are not taken for the server's slowness."""
+    with Peer(upgrade(), echo()) as peer, connected(peer.url) as it:
+        call = it.connection.begin({"n": 1}, "ask", 5.0, is_waited_for=True)
+        until_s = monotonic() + 0.1
+        while monotonic() < until_s:
+            pass
+        it.connection.wait_for(call)
+        it.record(call)
+        assert call.sent_s >= until_s
+        assert call.latency_us < 90_000
+
+
+def test_a_request_of_a_connection_that_goes_in_the_same_turn_is_lost() -> None:
+    """It has its one outcome, and nothing stays in the outbox."""
+    with Peer(upgrade(), wait_end()) as peer, connected(peer.url) as it:
+        call = it.connection.begin({"n": 1}, "ask", 5.0, is_waited_for=True)
+        it.connection.abort()
+        it.connection.wait_for(call)
+        it.record(call)
+        assert isinstance(call.error, ConnectionLost)
+        assert (it.ledger().lost, it.ledger().in_flight) == (1, 0)
+        assert shared().outbox == []
+
+
 def test_a_waiting_greenlet_and_a_pipeline_share_a_connection() -> None:
     """Each outcome is told once, to the one it belongs to."""
     with Peer(upgrade(), echo()) as peer, connected(peer.url) as it:

@@ -29,6 +29,8 @@ from locust_ext.core.protocols.exchange import (
     Match,
 )
 
+_ASK: Final = object()
+
 
 class PendingTable:
     """The open requests of one connection; every method is O(1) but for what it returns.
@@ -136,17 +138,18 @@ class PendingTable:
         else:
             self._by_key[key] = deque((cast(Exchange, slot), exchange))
 
-    def match(self, reply: Any, now_s: float) -> Match:
-        """The verdict on one arrival. Never raises."""
+    def match_key(self, key: Hashable | None, now_s: float) -> Match:
+        """As ``match``, for an arrival whose key the caller knows, such as a Socket.IO ack. Never raises."""
+        return self.match(None, now_s, key)
+
+    def match(self, reply: Any, now_s: float, key: Hashable | None = _ASK) -> Match:
+        """The verdict on one arrival, whose ``key`` the rule tells. Never raises."""
         try:
-            key = self._incoming(reply)
+            if key is _ASK:
+                key = self._incoming(reply)
         # The rule may be the locustfile's own, and this runs in the event loop: what it cannot read is no reply.
         except Exception:  # noqa: BLE001
             return _PUSHED
-        return _PUSHED if key is None else self.match_key(key, now_s)
-
-    def match_key(self, key: Hashable | None, now_s: float) -> Match:
-        """As ``match``, for an arrival whose key the caller knows, such as a Socket.IO ack. Never raises."""
         if key is None:
             return _PUSHED
         by_key = self._by_key

@@ -389,8 +389,7 @@ class RealTimeUser(User):
         if self._bound is None:
             self._bound = bind(self.setting("generator"), self.random, self.client_id)
         pacing = self.pacing
-        is_open_loop = isinstance(pacing, OpenLoop)
-        if not is_open_loop:
+        if not isinstance(pacing, OpenLoop):
             intended_s = None
         elif intended_s is not None:
             self.intake.recorder.sent_late(int((monotonic() - intended_s) * 1e6))
@@ -400,7 +399,8 @@ class RealTimeUser(User):
             return False  # recorded already
         finally:
             if pacing is None:
-                self._due_s = monotonic() + self.wait_time()
+                think_s = self.wait_time()
+                self._due_s = monotonic() + think_s
             elif isinstance(pacing, OpenLoop):
                 self._due_s = pacing.next_s(self._due_s, self.random)
             else:

@@ -38,6 +38,8 @@ class RealisticUser(AgentUser, ContextServerUser):
         chosen = settings.profiles[self.profile_name].scaled(settings.time_scale)
         self.pattern = pattern_of(chosen)
         self.pacing = ClosedLoop(chosen.interval_s)
+        self._interval_s = chosen.interval_s
+        self._has_begun = False
         self.generator = generator_of(settings, self.profile_name)
 
     def _choose_profile(self, shares: dict[str, float]) -> str:
@@ -48,6 +50,13 @@ class RealisticUser(AgentUser, ContextServerUser):
         turn = RealisticUser._turns
         RealisticUser._turns += 1
         return _sequence(tuple(sorted(shares.items())))[turn * workers + worker % workers]
+
+    def drive_connect(self, host: str | None) -> None:
+        super().drive_connect(host)
+        if not self._has_begun:
+            self._has_begun = True
+            # Users that are spawned together would otherwise act in step for the whole run.
+            self._due_s += self.random.random() * self._interval_s
 
     def on_connected(self) -> None:
         """The dashboard listens to live context changes as long as its agent channel is open."""

@@ -6,8 +6,7 @@ import random
 
 import pytest
 from hdrh.histogram import HdrHistogram
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from locust_ext.core.accounting.histogram import Histogram
 from locust_ext.model import (

@@ -6,8 +6,7 @@ process's ``init`` event, because ``locust --processes`` forks in between.
 
 from __future__ import annotations
 
-from locust import __version__ as locust_version
-from locust import events
+from locust import __version__ as locust_version, events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 

@@ -14,8 +14,7 @@ from typing import Any
 import orjson
 import socketio
 from aiohttp import web
-from engineio.packet import MESSAGE
-from engineio.packet import Packet as EnginePacket
+from engineio.packet import MESSAGE, Packet as EnginePacket
 from socketio import packet as sio_packet
 
 from locust_ext.refserver.clock import iso_now

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from locust_ext.core.marker import HOST_CHARS, LENGTH, MARKER, PROCESS_CHARS, marker, marker_in, read, token
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from locust_ext.core.accounting import Histogram, Recorder, wire
 from locust_ext.model import NO_CONNECTIONS, ConnectionTotals

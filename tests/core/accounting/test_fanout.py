@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from locust_ext.core.accounting import Histogram, Recorder, fanout, wire
 from locust_ext.core.accounting.fanout import GRACE_US, FanOuts, Member, fan_out_id

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from locust_ext.core.accounting import Histogram
 from locust_ext.model import LARGEST_US, bucket_of

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from locust_ext.core.accounting import Recorder, wire
 from locust_ext.model import Delta, OperationStats, Snapshot

@@ -6,8 +6,7 @@ import tracemalloc
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from locust_ext.core.accounting import Recorder
 from locust_ext.model import OperationStats, PushStats, Snapshot

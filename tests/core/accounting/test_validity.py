@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from locust_ext.core.accounting.generators import MIN_ROWS_EACH, Generators
 from locust_ext.core.accounting.histogram import Histogram

@@ -3,8 +3,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from locust_ext.core.lifecycle import FullJitter, GiveUp, Lost, Pause, Persistent, Reconnection, Refused
 from locust_ext.errors import ConfigError

@@ -5,8 +5,7 @@ from bisect import bisect
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from locust_ext.core.messages.payload import sizer, text
 from locust_ext.core.messages.weights import bounds

@@ -7,8 +7,7 @@ from collections.abc import Hashable
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from locust_ext.core.protocols.correlation import (
     OLDEST,

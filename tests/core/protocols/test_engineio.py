@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from engineio.packet import Packet
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from locust_ext.core.protocols import engineio
 from locust_ext.core.protocols.engineio import OpenInfo, ProtocolViolation, parse_open

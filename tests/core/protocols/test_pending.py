@@ -7,8 +7,7 @@ from collections import Counter
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from locust_ext.core.protocols.correlation import (

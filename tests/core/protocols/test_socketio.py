@@ -8,8 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from engineio.packet import Packet as EnginePacket
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from socketio.packet import Packet
 
 from locust_ext.core.protocols import socketio

@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from locust_ext.core.marker import MARKER, marker
 from locust_ext.core.protocols.ties import FanOut, KeyedFanOut, as_fan_out, filled, key_and_value

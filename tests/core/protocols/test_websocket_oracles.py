@@ -13,12 +13,10 @@ import pytest
 import wsproto.connection
 import wsproto.events
 import wsproto.extensions
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate as WebsocketsDeflate
 from websockets.frames import Opcode
-from websockets.protocol import CLIENT, SERVER
-from websockets.protocol import Protocol as WebsocketsProtocol
+from websockets.protocol import CLIENT, SERVER, Protocol as WebsocketsProtocol
 
 from locust_ext.core.protocols.deflate import PerMessageDeflate
 from locust_ext.core.protocols.websocket import BINARY, CLOSE, FAIL, PING, PONG, TEXT, Event, WebSocketCodec

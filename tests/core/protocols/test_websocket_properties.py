@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from itertools import cycle
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from locust_ext.core.protocols.deflate import PerMessageDeflate
 from locust_ext.core.protocols.websocket import BINARY, CLOSE, FAIL, PING, PONG, TEXT, Event, WebSocketCodec

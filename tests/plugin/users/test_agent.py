@@ -11,8 +11,7 @@ from locust_ext.core.lifecycle import FullJitter, Persistent
 from locust_ext.errors import ConfigError, ErrorReply, OperationError
 from locust_ext.plugin.users.agent import AgentUser
 from locust_ext.refserver.tokens import DEV_TOKEN, sign
-from tests.e2e.runs import Server
-from tests.e2e.runs import server as own_server
+from tests.e2e.runs import Server, server as own_server
 from tests.peers import Peer, echo, eventually, stall, text, upgrade
 from tests.plugin.inside import idles, inside, user_class
 from tests.runtime.locusting import running

@@ -13,8 +13,7 @@ from locust_ext.core.lifecycle import FullJitter, Persistent
 from locust_ext.errors import ConfigError, ConnectFailed, ConnectionLost, ErrorReply, RequestTimeout
 from locust_ext.plugin.users.socketio import FastSocketIOUser
 from tests.core.protocols.websocket_frames import BINARY, frame
-from tests.e2e.runs import Server
-from tests.e2e.runs import server as own_server
+from tests.e2e.runs import Server, server as own_server
 from tests.peers import (
     Peer,
     PeerConnection,

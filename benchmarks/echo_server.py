@@ -5,6 +5,7 @@ standard input does. One port is WebSocket, by path:
 
 * ``/echo``: every message comes back.
 * ``/pushes``: 100 times a second one text message of 200 bytes JSON to each connection, together for all of them.
+* ``/flood``: such messages as fast as they are read.
 * ``/socket.io/``: as much of Engine.IO 4 and Socket.IO 5 as a client needs: each event that asks for an ack gets its
   arguments back.
 
@@ -22,7 +23,9 @@ from typing import Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
-PUSH_INTERVAL_S = 0.005
+PUSH_INTERVAL_S = 0.01
+FLOOD_INTERVAL_S = 0.001
+FLOOD_MESSAGES = 20
 PUSH_BYTES = 200
 HANDSHAKE = b'0{"sid":"bench","upgrades":[],"pingInterval":3600000,"pingTimeout":3600000,"maxPayload":1000000}'
 CONTEXT = json.dumps(
@@ -41,6 +44,7 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
 POLL_INTERVAL_S = 0.0005
 
 _listening: set[WSTransport] = set()
+_flooded: set[WSTransport] = set()
 
 
 class Polling(selectors.EpollSelector):
@@ -85,6 +89,14 @@ class Pushes(Closing):
         _listening.discard(transport)
 
 
+class Flood(Closing):
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        _flooded.add(transport)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        _flooded.discard(transport)
+
+
 class SocketIO(Closing):
     def on_ws_connected(self, transport: WSTransport) -> None:
         transport.send(WSMsgType.TEXT, HANDSHAKE)
@@ -119,7 +131,10 @@ class Http(asyncio.Protocol):
 def listener_of(request: WSUpgradeRequest) -> WSListener:
     """The listener that the path asks for."""
     path = request.path.split(b"?")[0]
-    return SocketIO() if path == b"/socket.io/" else Pushes() if path == b"/pushes" else Echo()
+    return LISTENERS.get(path, Echo)()
+
+
+LISTENERS: dict[bytes, type[Closing]] = {b"/socket.io/": SocketIO, b"/pushes": Pushes, b"/flood": Flood}
 
 
 def push_message(number: int) -> bytes:
@@ -143,6 +158,17 @@ async def push() -> None:
                 transport.send(WSMsgType.TEXT, message)
 
 
+async def flood() -> None:
+    """Send to all whose earlier messages are read, or in the kernel's buffers."""
+    payload = push_message(0)
+    frames = (b"\x81\x7e" + len(payload).to_bytes(2, "big") + payload) * FLOOD_MESSAGES
+    while True:
+        await asyncio.sleep(FLOOD_INTERVAL_S)
+        for transport in _flooded:
+            if not transport.underlying_transport.get_write_buffer_size():
+                transport.underlying_transport.write(frames)
+
+
 async def serve() -> None:
     """Until standard input ends."""
     loop = asyncio.get_running_loop()
@@ -150,9 +176,10 @@ async def serve() -> None:
     http = await loop.create_server(Http, "127.0.0.1", 0, backlog=4096)
     ports = {name: each.sockets[0].getsockname()[1] for name, each in (("websocket", websocket), ("http", http))}
     print(json.dumps(ports), flush=True)
-    pushing = asyncio.create_task(push())
+    tasks = [asyncio.create_task(each()) for each in (push, flood)]
     await loop.run_in_executor(None, sys.stdin.read)
-    pushing.cancel()
+    for each in tasks:
+        each.cancel()
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ TIMEOUT_S = 90.0
 
 
 def environment(**more: str) -> dict[str, str]:
-    """As from a shell in which no variable of Locust's or ours is set."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    """As from a shell in which no variable of Locust's or ours is set, nor one of the `make` that runs these tests."""
+    strange = ("LOCUST_", "MAKE", "MFLAGS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     return {**kept, "PYTHONUNBUFFERED": "1", **more}
 
 

@@ -122,7 +122,11 @@ class Side:
     def close(self) -> None:
         os.kill(self._process.pid, signal.SIGCONT)
         self._wire.close()
-        self._process.communicate()
+        try:
+            self._process.communicate(timeout=3)
+        except subprocess.TimeoutExpired:  # users that hang in their farewell, in a flood of pushes for one
+            self._process.kill()
+            self._process.communicate()
 
 
 def alternate(

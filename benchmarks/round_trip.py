@@ -106,7 +106,7 @@ def main() -> None:
             more["floor"] = lambda: floor.measure(program, server.port, BYTES)
         found = {
             name: per_unit_us(rounds)
-            for name, rounds in compare("benchmarks.round_trip", server.websocket, server, list(LOADS), **more).items()
+            for name, rounds in compare("benchmarks.round_trip", server.websocket, server, list(LOADS), rounds=11, **more).items()
         }
         theirs = found["websocket-client"]
         table.add(

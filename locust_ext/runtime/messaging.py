@@ -25,6 +25,8 @@ from locust_ext.runtime.dispatcher import Lane
 from locust_ext.runtime.transport import Transport
 
 ANY = "*"
+MAX_OUTBOX = 64
+"""So that a request waits for the doings of some other users at most, not for those of thousands."""
 
 
 class Call(Exchange):
@@ -156,6 +158,8 @@ class MessagingConnection(Transport):
             if not shared.outbox:
                 shared.loop.run_callback(shared.flush)
             shared.outbox.append((self, call, frame, payload_bytes))
+            if len(shared.outbox) >= MAX_OUTBOX:
+                shared.flush()
         else:
             self.send_call(call, frame, payload_bytes)
 

@@ -12,6 +12,7 @@ from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 import logging
+import math
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -162,6 +163,8 @@ class RealTimeUser(User):
         self._bound: BoundGenerator | None = None
         self._due_s = 0.0
         self._is_present = False
+        self.is_leaving = False
+        """The user is stopped: its connection will not come back."""
         self.is_being_killed = False
         """The kill has been sent and not yet come: the user was resting, and must not begin anything new."""
         # Locust calls on_start and on_stop on the instance: what must happen around them does not depend on super() calls.
@@ -209,6 +212,7 @@ class RealTimeUser(User):
 
     def _shut_down(self) -> None:
         self.is_being_killed = False  # it has come; what ``on_stop`` does is wanted
+        self.is_leaving = True
         try:
             self._own_on_stop()
         except OperationError:
@@ -427,7 +431,7 @@ class RealTimeUser(User):
             self._bound.disconnected(None if channel is self.main else channel.label)
 
     def drive_due_s(self, now_s: float) -> float:
-        return self._due_s
+        return math.inf if self.setting("generator") is None else self._due_s  # without one it only listens
 
     def drive_state(self, state: str) -> None:
         if self.main is None:

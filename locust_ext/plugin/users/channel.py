@@ -10,7 +10,7 @@ from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImm
 
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
@@ -53,6 +53,17 @@ class ConnectionInfo:
     bytes_received: int
     last_error: str | None
     """Error class of the last failed connect or loss; None: none yet."""
+
+
+def as_tags(tags: Any) -> tuple[str, ...]:
+    """``tags`` as they are counted: None is none of them, a text one, and any collection its members."""
+    if tags is None:
+        return ()
+    if isinstance(tags, str):
+        return (tags,)
+    if isinstance(tags, Mapping):
+        return tuple(f"{name}={value}" for name, value in tags.items())
+    return tuple(str(tag) for tag in tags)
 
 
 class Channel(Generic[C]):
@@ -333,6 +344,8 @@ class Channel(Generic[C]):
             connection = self.connection
             if connection is not None and connection.state == "open":
                 return connection
+            if self._user.is_leaving and self.state != "connecting":
+                raise quiet(ConnectionLost("lost", "the user is stopped, and its connection is not open"))
             if monotonic() >= deadline_s:
                 raise quiet(RequestTimeout("timeout", "the connection was down until the deadline"))
             shared = self._user.shared
@@ -346,11 +359,13 @@ class Channel(Generic[C]):
                 if waiter in self._reopened:
                     self._reopened.remove(waiter)
 
-    def _record_send(self, name: str, tags: tuple[str, ...], send: Callable[[C], int]) -> None:
+    def _record_send(self, name: str, tags: Any, send: Callable[[C], int]) -> None:
         """Perform a one-way send and record it as ``SEND``, without a response time. Raises `OperationError`."""
         user = self._user
         if user.is_being_killed:
             user.wait_for_kill()
+        if type(tags) is not tuple:
+            tags = as_tags(tags)
         facts = user.intake.recorder
         error: OperationError | None = None
         size = 0
@@ -381,7 +396,7 @@ class Channel(Generic[C]):
             except ReferenceError:  # as in `_report`
                 self._intake.report(_Departed, call.type, call.name, latency_us, call.length, None, None, call.tags)
             return
-        answered = error is None or isinstance(error, ErrorReply)
+        answered = error is None or isinstance(error, ErrorReply | CheckFailed)
         took_us = call.latency_us if answered or isinstance(error, RequestTimeout) else None
         self._report(
             call.type, call.name, took_us, call.length, error, call.service_us if answered else None, call.tags

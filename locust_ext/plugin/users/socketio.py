@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import locust  # noqa: F401 – monkey-patches, before anything below imports a socket
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from locust_ext.core.protocols.correlation import ConfirmedBy
 from locust_ext.core.protocols.ties import FanOut, as_fan_out
 from locust_ext.errors import ConnectionLost, ErrorReply
 from locust_ext.plugin.users.base import RealTimeUser
-from locust_ext.plugin.users.channel import Caught, Channel
+from locust_ext.plugin.users.channel import Caught, Channel, as_tags
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.runtime.address import endpoint
 from locust_ext.runtime.messaging import ANY, MessagingProfile
@@ -86,7 +86,7 @@ class SocketIOChannel(Channel[SocketIOConnection]):
         *,
         name: str | None = None,
         timeout_s: float | None = None,
-        tags: tuple[str, ...] = (),
+        tags: Iterable[str] | None = None,
         catch_response: bool = False,
         intended_s: float | None = None,
     ) -> Any:
@@ -108,7 +108,7 @@ class SocketIOChannel(Channel[SocketIOConnection]):
         data: Any,
         name: str | None,
         timeout_s: float | None,
-        tags: tuple[str, ...],
+        tags: Iterable[str] | None,
         catch_response: bool,
         intended_s: float | None,
     ) -> Any:
@@ -116,6 +116,8 @@ class SocketIOChannel(Channel[SocketIOConnection]):
         if user.is_being_killed:
             user.wait_for_kill()
         name = event if name is None else name
+        if type(tags) is not tuple:
+            tags = as_tags(tags)
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         connection = self.connection
         if connection is None:  # it has never been open
@@ -134,7 +136,7 @@ class SocketIOChannel(Channel[SocketIOConnection]):
             raise quiet(failure)
         return call.reply
 
-    def emit(self, event: str, data: Any = None, *, name: str | None = None, tags: tuple[str, ...] = ()) -> None:
+    def emit(self, event: str, data: Any = None, *, name: str | None = None, tags: Iterable[str] | None = None) -> None:
         """Emit ``event`` without expecting an answer; recorded as ``SEND``. Raises `ConnectionLost`."""
         send = partial(self._record_send, name or event, tags)
         if self.profile.fan_out is not None and (begun := self._begin_event(event, data)) is not None:

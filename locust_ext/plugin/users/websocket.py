@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import locust  # noqa: F401 – monkey-patches, before anything below imports a socket
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from locust_ext.core.protocols.correlation import ById, as_correlation
 from locust_ext.core.protocols.ties import as_fan_out
 from locust_ext.errors import ConnectionLost, ErrorReply, OperationError
 from locust_ext.plugin.users.base import RealTimeUser
-from locust_ext.plugin.users.channel import Caught, Channel
+from locust_ext.plugin.users.channel import Caught, Channel, as_tags
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.runtime.address import endpoint
 from locust_ext.runtime.messaging import MessagingProfile
@@ -62,7 +62,7 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         message: Any,
         name: str | None = None,
         timeout_s: float | None = None,
-        tags: tuple[str, ...] = (),
+        tags: Iterable[str] | None = None,
         *,
         catch_response: bool = False,
         intended_s: float | None = None,
@@ -84,6 +84,8 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         if user.is_being_killed:
             user.wait_for_kill()
         name = push_name(message) if name is None else name
+        if type(tags) is not tuple:
+            tags = as_tags(tags)
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         connection = self.connection
         if connection is not None and connection.state == "open":
@@ -110,7 +112,7 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         message: Any,
         name: str | None = None,
         timeout_s: float | None = None,
-        tags: tuple[str, ...] = (),
+        tags: Iterable[str] | None = None,
         *,
         intended_s: float | None = None,
     ) -> None:
@@ -126,6 +128,8 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         if user.is_being_killed:
             user.wait_for_kill()
         name = push_name(message) if name is None else name
+        if type(tags) is not tuple:
+            tags = as_tags(tags)
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         deadline_s = monotonic() + timeout_s
         try:
@@ -136,7 +140,7 @@ class WebSocketChannel(Channel[WebSocketConnection]):
             raise quiet(error) from None
         connection.watch(connection.begin(message, name, timeout_s, tags, intended_s))
 
-    def send(self, message: Any, name: str | None = None, tags: tuple[str, ...] = ()) -> None:
+    def send(self, message: Any, name: str | None = None, tags: Iterable[str] | None = None) -> None:
         """Send without expecting a reply; recorded as ``SEND``. Raises `ConnectionLost`, `RequestTimeout`."""
         if self.profile.fan_out is not None and (begun := self._begin_fan_out(message)) is not None:
             message, cause = begun

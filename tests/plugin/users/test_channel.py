@@ -562,3 +562,30 @@ def test_idle_users_hold_their_connection_without_a_word() -> None:
     with Peer(upgrade(), wait_messages(), stall()) as peer, running(pings, peer.url) as run:
         eventually(lambda: peer.connections and peer.last.of_kind("ping"))
         assert run.of_type("WS") == []
+
+
+@pytest.mark.parametrize(
+    ("tags", "counted"), [(None, ()), (["a", "b"], ("a", "b")), ("a", ("a",)), ({"tenant": "x"}, ("tenant=x",))]
+)
+def test_tags_may_be_none_a_text_or_any_collection(server: Server, tags: Any, counted: tuple[str, ...]) -> None:
+    """What they split is told by the ledger's key."""
+
+    def asks(user: Any) -> None:
+        user.ws.request({"type": "ping"}, tags=tags)
+
+    _, run = inside(AgentUser, server.url, asks)
+    seen = {(each.type, each.name): each.tags for each in run.recorder.snapshot(0.0).operations}
+    assert seen["WS", "ping"] == counted
+
+
+def test_a_failed_check_keeps_its_round_trip_as_response_time(server: Server) -> None:
+    """A reply came: only SEND and DROP have none."""
+
+    def checks(user: Any) -> None:
+        with user.ws.request({"type": "ping"}, catch_response=True) as reply:
+            reply.failure("not today")
+
+    _, run = inside(AgentUser, server.url, checks)
+    (event,) = [each for each in run.events if each.type == "WS"]
+    assert event.response_time is not None
+    assert event.response_time > 0

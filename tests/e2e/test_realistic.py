@@ -130,7 +130,8 @@ def test_profiles_come_in_their_shares_over_all_workers(tmp_path: Path) -> None:
     locustfile.write_text(
         "import locust_ext\nfrom locust_ext import RealisticUser\nlocust_ext.install()\n"
         "class Person(RealisticUser):\n    host = 'embedded'\n"
-        "    def on_start(self):\n        with open('profiles.txt', 'a') as file:\n            file.write(self.profile_name + '\\n')\n"
+        "    def on_start(self):\n        with open('profiles.txt', 'a') as file:\n"
+        "            file.write(self.profile_name + '\\n')\n"
     )
     finished = run_local(
         tmp_path,

@@ -104,10 +104,8 @@ def main() -> None:
             print("no C compiler: the floor is left out")
         else:
             more["floor"] = lambda: floor.measure(program, server.port, BYTES)
-        found = {
-            name: per_unit_us(rounds)
-            for name, rounds in compare("benchmarks.round_trip", server.websocket, server, list(LOADS), rounds=11, **more).items()
-        }
+        measured = compare("benchmarks.round_trip", server.websocket, server, list(LOADS), rounds=11, **more)
+        found = {name: per_unit_us(rounds) for name, rounds in measured.items()}
         theirs = found["websocket-client"]
         table.add(
             Row(

@@ -1,8 +1,8 @@
 # make help lists the targets. Variables: PYTHON, UI_PORT, ARGS (more arguments for locust or pytest).
 
 PYTHON ?= python3
-UI_PORT ?= 8089
-ARGS ?=
+UI_PORT := 8089
+ARGS :=
 
 BIN := .venv/bin
 STAMP := .venv/.installed

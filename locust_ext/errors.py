@@ -144,7 +144,7 @@ class OperationError(LocustExtError):
         return self.error_class
 
     def __str__(self) -> str:
-        return f"{self.error_class}: {self.detail or explain(self.error_class)}"
+        return f"{self.error_class} - {self.detail or explain(self.error_class)}"
 
     def __repr__(self) -> str:
         return str(self)  # Locust shows a failure by its repr

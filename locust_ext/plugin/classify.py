@@ -41,21 +41,22 @@ _BY_NAME = {
     "gaierror": "dns",
 }
 
+_OUTCOMES = {"timeout": "timed_out", "reset": "lost", "protocol": "lost"}
+"""The ledger's column, where it is not ``failed``: the connection of the last two went before the operation had ended."""
+
 _CUT_SHORT = ("Incomplete response", "closed")
 """What geventhttpclient says when the peer went in the middle of its answer, which is no wrong answer."""
 
 
 def error_class_of(error: BaseException | str) -> tuple[str, str]:
     """``(error_class, outcome)`` of a failure that another client reported; the outcome is the ledger's column."""
+    if isinstance(error, OperationError):
+        return error.error_class, error.outcome
     error_class = _class_of(error)
-    if error_class in ("timeout", "connect_timeout"):
-        return error_class, "timed_out" if error_class == "timeout" else "failed"
-    return error_class, "failed"
+    return error_class, _OUTCOMES.get(error_class, "failed")
 
 
 def _class_of(error: BaseException | str) -> str:
-    if isinstance(error, OperationError):
-        return error.error_class
     if isinstance(error, str):
         return "check_failed"
     status = _status_of(error)

@@ -83,7 +83,6 @@ class MessagingConnection(Transport):
         "_inbox",
         "_inbox_serial",
         "_lane",
-        "_last_id",
         "_readers",
         "audience",
         "inbox_dropped",
@@ -92,6 +91,7 @@ class MessagingConnection(Transport):
         "on_done",
         "pending",
         "profile",
+        "waits",
     )
 
     def __init__(
@@ -102,14 +102,15 @@ class MessagingConnection(Transport):
         self.on_done = on_done
         """Told, in the dispatcher greenlet, of the outcome of each request that nobody waits for."""
         self.pending = PendingTable(profile.correlation)
-        self._last_id = 0
-        self._handlers: dict[str, list[Callable[[Any], object]]] | None = None
+        self._handlers: dict[str, list[Callable[..., object]]] | None = None
         self._lane: Lane | None = None
         self._inbox: deque[Any] | None = None
         self._inbox_serial = 0
         self._readers: list[Waiter[None]] | None = None
         self._calls_waiting: deque[Waiter[None]] | None = None
         self.inbox_dropped = 0
+        self.waits = 0
+        """How often a `receive` did not find at once what it wanted."""
         self.audience = ""
         """Connections that say the same expect the same fan-outs."""
         self.member: Member | None = None
@@ -137,10 +138,6 @@ class MessagingConnection(Transport):
         return self._facts.fan_outs.receive(member, tie, int(now_s * 1e6))
 
     # ── requests ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def next_id(self) -> int:
-        self._last_id += 1
-        return self._last_id
 
     def start(self, call: Call, frame: bytes, payload_bytes: int, is_waited_for: bool = False) -> None:
         """Send a request; from here on it is in flight and will have exactly one outcome.
@@ -280,9 +277,10 @@ class MessagingConnection(Transport):
 
     # ── pushes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on(self, event: str, handler: Callable[[Any], object]) -> None:
+    def on(self, event: str, handler: Callable[..., object]) -> None:
         """Call ``handler(message)`` in the dispatcher greenlet for each push named ``event`` (``"*"``: each push).
 
+        Where the peer wants an answer, the first handler is called as ``handler(message, answer)``, and gives it.
         Such a push can be received too; if it finds the inbox full it takes the oldest one's place, uncounted: a user
         that reads by handlers alone reads nothing too slowly.
         """
@@ -291,14 +289,27 @@ class MessagingConnection(Transport):
             self._lane = Lane(limit=self.profile.max_inbox or 1000)
         self._handlers.setdefault(event, []).append(handler)
 
-    def _pushed(self, event: str, message: Any, length: int, lag_us: int | None = None) -> None:
+    def _pushed(
+        self,
+        event: str,
+        message: Any,
+        length: int,
+        lag_us: int | None = None,
+        answer: Callable[[Any], None] | None = None,
+    ) -> None:
         self._facts.push(event, length, lag_us)
         handlers = self._handlers
-        takers: tuple[Callable[[Any], object], ...] = ()
+        takers: tuple[Callable[..., object], ...] = ()
         if handlers is not None and self._lane is not None:
             takers = (*handlers.get(event, ()), *handlers.get(ANY, ()))
             for handler in takers:
-                self._shared.dispatcher.post(self._lane, handler, message)
+                if answer is None:
+                    self._shared.dispatcher.post(self._lane, handler, message)
+                else:
+                    self._shared.dispatcher.post(self._lane, handler, message, answer)
+                    answer = None
+        if answer is not None:
+            answer(None)
         limit = self.profile.max_inbox
         if not limit:
             return
@@ -340,6 +351,7 @@ class MessagingConnection(Transport):
                 raise ConnectionLost("lost")
             if monotonic() >= deadline_s:
                 raise RequestTimeout()
+            self.waits += 1
             waiter: Waiter[None] = Waiter(self._shared.hub)
             if self._readers is None:
                 self._readers = []

@@ -5,6 +5,7 @@ Made at first use, never at import: ``locust --processes`` forks after the locus
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import random
@@ -45,6 +46,10 @@ class ProcessShared:
         """In markers: processes that say the same share a monotonic clock."""
         self.process = token(self.random.getrandbits(32), PROCESS_CHARS)
         """In markers: tells the processes of a host apart."""
+        self.next_message_id = itertools.count(self.random.getrandbits(32) * 10**6).__next__
+        """Ids for messages, below 2**53: what a server passes on of another user's is not taken for a reply to ours."""
+        self.next_message_id = itertools.count(self.random.getrandbits(32) * 10**6).__next__
+        """Ids for messages, below 2**53: what a server passes on of another user's is not taken for a reply to ours."""
         self.outbox: list[tuple[Any, Any, bytes, int]] = []
         """Requests that `flush` sends at the end of this turn of the loop: ``(connection, call, frame, payload_bytes)``."""
         self._number = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from gevent.hub import Waiter
 
 from locust_ext.core.protocols import socketio as sio
 from locust_ext.core.protocols.correlation import ERROR, PUSH, REPLY
-from locust_ext.errors import ConnectFailed, ConnectionLost, ErrorReply
+from locust_ext.errors import ConfigError, ConnectFailed, ConnectionLost, ErrorReply
 from locust_ext.runtime.deadline import Alarm
 from locust_ext.runtime.messaging import Call, MessagingConnection
 from locust_ext.runtime.websocket import error_text
@@ -27,10 +28,13 @@ class SocketIOConnection(MessagingConnection):
         "_auth",
         "_bytes_so_far",
         "_connect_waiter",
+        "_hello",
+        "_last_id",
         "_packets",
         "_ping_limit_s",
         "_ping_patience_s",
         "_refusal",
+        "_refusal_detail",
         "namespace",
         "sid",
     )
@@ -43,9 +47,13 @@ class SocketIOConnection(MessagingConnection):
         self._auth = auth
         self._bytes_so_far = 0
         """Of the message whose attachments are still coming."""
+        self._hello = ""
+        """The CONNECT of the namespace."""
+        self._last_id = 0
         self._packets: sio.SocketIOCodec | None = None
         self._connect_waiter: Waiter[None] | None = None
         self._refusal: str | None = None
+        self._refusal_detail = ""
         self._ping_limit_s = math.inf
         self._ping_patience_s = math.inf
         self.sid: str | None = None
@@ -54,8 +62,12 @@ class SocketIOConnection(MessagingConnection):
     # ── opening ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def connect(self, deadline_s: float) -> tuple[str, ...]:
-        """As `Transport.connect`, and wait until the namespace is confirmed. Raises `ConnectFailed`."""
+        """As `Transport.connect`, and wait until the namespace is confirmed. Raises `ConnectFailed`, `ConfigError`."""
         self._packets = sio.SocketIOCodec(namespace=self.namespace, auth=self._auth)
+        try:
+            self._hello = self._packets.encode_connect()
+        except (TypeError, ValueError) as error:  # not its value: it may be secret
+            raise ConfigError("expected a mapping of what JSON can hold", key="auth") from error
         # Until the namespace stands, whatever ends the connection is a failed connect, and no drop.
         on_gone, self.on_gone = self.on_gone, _nobody
         try:
@@ -88,7 +100,7 @@ class SocketIOConnection(MessagingConnection):
             refusal = self._refusal or self.error_class or "bad_handshake"
             self._gone(refusal)
             self.error_class = refusal
-            raise ConnectFailed(refusal)
+            raise ConnectFailed(refusal, self._refusal_detail)
 
     def _woken(self) -> None:
         if self._connect_waiter is not None:
@@ -114,15 +126,18 @@ class SocketIOConnection(MessagingConnection):
     ) -> Call:
         """Emit ``event`` and give its `Call`, which has ended already if the connection is lost. Does not block."""
         now_s = monotonic()
-        _, key = self.profile.correlation.outgoing((event, args), self.next_id)
+        _, key = self.profile.correlation.outgoing((event, args), self._next_id)
         ack_id = None
         if key is None:
-            ack_id = self.next_id()
-            key = ("ack", ack_id)
+            key = ack_id = self._next_id()
         frame, size = self._frames(event, args, ack_id)
         call = Call(key, "SIO", name, now_s, now_s + timeout_s if deadline_s is None else deadline_s, tags, intended_s)
         self.start(call, frame, size, is_waited_for)
         return call
+
+    def _next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
 
     def emit(self, event: str, args: Sequence[Any]) -> int:
         """Emit without expecting an answer; gives the payload's bytes. Raises `ConnectionLost`. Does not block."""
@@ -131,10 +146,14 @@ class SocketIOConnection(MessagingConnection):
         return size
 
     def _frames(self, event: str, args: Sequence[Any], ack_id: int | None) -> tuple[bytes, int]:
-        packets, codec = self._packets, self._codec
-        if packets is None or codec is None:
+        packets = self._packets
+        if packets is None or self._codec is None:
             return b"", 0
-        parts = packets.encode_event(event, args, ack_id)
+        return self._framed(packets.encode_event(event, args, ack_id))
+
+    def _framed(self, parts: Sequence[str | bytes]) -> tuple[bytes, int]:
+        """The frames of one message (a packet, and its attachments if it has any), and its payload's bytes."""
+        codec = self._codec
         if len(parts) == 1:
             text = cast(str, parts[0]).encode()
             return codec.encode_text(text), len(text)
@@ -183,7 +202,7 @@ class SocketIOConnection(MessagingConnection):
         self._count_received(length)
         if event[0] == sio.ACK:
             _, _, ack_id, args = event
-            verdict, exchange = self.pending.match_key(("ack", ack_id), now_s)
+            verdict, exchange = self.pending.match_key(ack_id, now_s)
             if verdict == REPLY:
                 self._answer(cast(Call, exchange), args, length, now_s, None)
             else:
@@ -192,34 +211,43 @@ class SocketIOConnection(MessagingConnection):
         _, namespace, name, args, ack_id = event
         if namespace != self.namespace_path:
             return
-        if ack_id is not None and self.state == "open" and self._packets is not None:
-            self._acknowledge(ack_id)
+        answer = None if ack_id is None else partial(self._acknowledge, ack_id)
         verdict, exchange = self.pending.match((name, args), now_s)
         if verdict == REPLY:
             self._answer(cast(Call, exchange), args, length, now_s, None)
         elif verdict == PUSH:
             fan_out = self.profile.fan_out
-            if fan_out is None or fan_out.event != name:
-                self._pushed(name, (name, args), length)
-            else:
-                self._pushed(name, (name, args), length, self._lag_us(fan_out, text, (name, args), now_s))
+            lag_us = None
+            if fan_out is not None and fan_out.event == name:
+                lag_us = self._lag_us(fan_out, text, (name, args), now_s)
+            self._pushed(name, (name, args), length, lag_us, answer)
+            return
         elif verdict == ERROR:
             self._answer(
                 cast(Call, exchange), args, length, now_s, ErrorReply(error_text(args[0] if args else None), args)
             )
         else:
             self._astray(verdict, exchange, "SIO", name)
+        if answer is not None:
+            answer(None)
 
     @property
     def namespace_path(self) -> str:
         return self.namespace.partition("?")[0]
 
-    def _acknowledge(self, ack_id: int) -> None:
-        """The server asked for an ack of its event: a Socket.IO client answers at once, and so counts a message."""
-        assert self._packets is not None
-        text = cast(str, self._packets.encode_ack(ack_id, [])[0]).encode()
+    def _acknowledge(self, ack_id: int, value: Any) -> None:
+        """The server asked for an ack of its event; it counts as a message.
+
+        ``value`` as python-socketio has it: None is no argument, a tuple several, anything else one. At once where no
+        handler is to be asked. Raises `TypeError` for what JSON cannot hold.
+        """
+        packets = self._packets
+        if packets is None or self.state != "open":
+            return
+        args = () if value is None else value if isinstance(value, tuple) else (value,)
+        frame, size = self._framed(packets.encode_ack(ack_id, args))
         try:
-            self.send_frame(self._codec.encode_text(text), len(text))
+            self.send_frame(frame, size)
         except ConnectionLost:
             return
 
@@ -234,7 +262,7 @@ class SocketIOConnection(MessagingConnection):
             info = event[1]
             self._ping_patience_s = info.ping_interval_s + info.ping_timeout_s
             self._ping_limit_s = now_s + self._ping_patience_s
-            self._put(self._codec.encode_text(packets.encode_connect()), 0, 0)
+            self._put(self._codec.encode_text(self._hello), 0, 0)
             self.rearm()
         elif kind == sio.CONNECTED:
             if event[1] == self.namespace_path:
@@ -243,7 +271,7 @@ class SocketIOConnection(MessagingConnection):
                     self.become("open")
                 self._woken()
         elif kind == sio.CONNECT_ERROR:
-            self._refusal = "bad_handshake"
+            self._refusal, self._refusal_detail = "bad_handshake", "the server refused the namespace"
             self._woken()
         elif kind == sio.DISCONNECT or kind == sio.CLOSE:
             self._server_left()
@@ -260,7 +288,7 @@ class SocketIOConnection(MessagingConnection):
             self._put(self._codec.encode_close(1000), 0, 0)
             self._gone("closed_1000", lingers=True)
         elif self.sid is None:
-            self._refusal = "bad_handshake"
+            self._refusal, self._refusal_detail = "bad_handshake", "the server left before the namespace stood"
             self._woken()
 
     # ── the end, and silence ───────────────────────────────────────────────────────────────────────────────────────

@@ -30,7 +30,7 @@ class WebSocketConnection(MessagingConnection):
         Raises `ConfigError` if the correlation cannot tell what would answer ``message``, and what ``encode`` raises.
         """
         now_s = monotonic()
-        message, key = self.profile.correlation.outgoing(message, self.next_id)
+        message, key = self.profile.correlation.outgoing(message, self._shared.next_message_id)
         if key is None:
             raise ConfigError("a message that has a reply: use send() for one that has none", key=name)
         codec, profile = self._codec, self.profile
@@ -80,7 +80,7 @@ class WebSocketConnection(MessagingConnection):
         if verdict == REPLY:
             self._answer(exchange, message, length, now_s, None)
         elif verdict == PUSH:
-            name = self.profile.push_name(message)
+            name = self._push_name(message)
             fan_out = self.profile.fan_out
             if fan_out is None or fan_out.event != name:
                 self._pushed(name, message, length)
@@ -89,7 +89,14 @@ class WebSocketConnection(MessagingConnection):
         elif verdict == ERROR:
             self._answer(exchange, message, length, now_s, ErrorReply(error_text(message), message))
         else:
-            self._astray(verdict, exchange, "WS", self.profile.push_name(message))
+            self._astray(verdict, exchange, "WS", self._push_name(message))
+
+    def _push_name(self, message: Any) -> str:
+        try:
+            return self.profile.push_name(message)
+        except Exception as error:  # noqa: BLE001 – the locustfile's own: told, and the push is counted all the same
+            self._shared.dispatcher.on_error(error)
+            return "message"
 
     def _on_binary(self, data: bytes, now_s: float) -> None:
         self._on_text(data, now_s)

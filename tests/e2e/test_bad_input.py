@@ -83,7 +83,7 @@ def test_a_target_that_is_not_there_fails_connects_without_a_storm(
     assert connect["errors"] == {error_class: connect["failed"]}
     # Full jitter from 0.5 s: five users make a handful of attempts each in five seconds, not hundreds.
     assert 5 <= connect["failed"] <= 60
-    assert f"{error_class}: " in finished.output
+    assert f"{error_class} - " in finished.output
     assert advice in " ".join(finished.output.split())
 
 
@@ -112,7 +112,7 @@ def test_a_server_that_speaks_http_only_fails_the_upgrade_with_its_status(tmp_pa
     assert "Traceback" not in finished.output
     (connect,) = finished.operations("CONNECT")
     assert set(connect["errors"]) == {"http_404"}
-    assert "http_404: the server answered with HTTP status 404" in finished.output
+    assert "http_404 - the server answered with HTTP status 404" in finished.output
     assert "knows no WebSocket at that path" in " ".join(finished.output.split())
 
 

@@ -196,7 +196,7 @@ def test_faults_04_to_06_a_refused_upgrade(status: int) -> None:
     with Peer(answer(f"{status} Odd secret-reason", "X-Secret: secret-header", body=b"secret-body")) as peer:
         failure = failure_at(peer.url, headers={"Authorization": "Bearer secret-token"}, cookie="c=secret-cookie")
     assert failure.error_class == f"http_{status}"
-    assert str(failure) == f"http_{status}: the server answered with HTTP status {status}"
+    assert str(failure) == f"http_{status} - the server answered with HTTP status {status}"
     assert "secret" not in repr(failure)
 
 

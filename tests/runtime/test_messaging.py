@@ -287,7 +287,7 @@ def test_an_error_reply_is_a_failed_request() -> None:
         ):
             with pytest.raises(ErrorReply) as caught:
                 it.request({"type": "ask"})
-            assert str(caught.value) == f"error_reply: {shown}"
+            assert str(caught.value) == f"error_reply - {shown}"
             assert caught.value.reply == error
             assert it.ledger().errors == {"error_reply": 1}
 

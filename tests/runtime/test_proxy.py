@@ -102,20 +102,20 @@ def test_an_ipv6_target_is_put_into_brackets() -> None:
 def test_a_proxy_that_refuses_tcp(scheme: str) -> None:
     """Is ``refused``, and the text says that it was the proxy."""
     failure = failure_by(f"{scheme}://127.0.0.1:{refused_port()}", "http://127.0.0.1:1")
-    assert str(failure) == "refused: the proxy refused the TCP connection"
+    assert str(failure) == "refused - the proxy refused the TCP connection"
 
 
 def test_a_proxy_whose_name_is_unknown() -> None:
     """Is ``dns``."""
     failure = failure_by("http://proxy.invalid:3128", "http://127.0.0.1:1")
-    assert str(failure) == "dns: the proxy's host name could not be resolved"
+    assert str(failure) == "dns - the proxy's host name could not be resolved"
 
 
 def test_wrong_credentials_are_http_407_and_show_nothing() -> None:
     """Neither ours nor what the proxy says."""
     with ConnectProxy(user="ann:right") as through:
         failure = failure_by(f"http://ann:secret@127.0.0.1:{through.port}", "http://127.0.0.1:1")
-    assert str(failure) == "http_407: the proxy answered with HTTP status 407"
+    assert str(failure) == "http_407 - the proxy answered with HTTP status 407"
     assert "secret" not in repr(failure)
 
 
@@ -191,7 +191,7 @@ def test_socks_with_wrong_credentials() -> None:
     with SocksProxy(user="ann:right") as through:
         for given in ("ann:secret@", ""):
             failure = failure_by(f"socks5://{given}127.0.0.1:{through.port}", "http://127.0.0.1:1")
-            assert str(failure) == "bad_handshake: the proxy did not accept the SOCKS handshake"
+            assert str(failure) == "bad_handshake - the proxy did not accept the SOCKS handshake"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_socks_that_does_not_reach_the_target(scheme: str, reply: int, error_cla
     """Each reply code has its class."""
     with SocksProxy(scheme, refuses=reply) as through:
         failure = failure_by(through.url, "http://127.0.0.1:1")
-    assert str(failure) == f"{error_class}: the proxy did not open the connection"
+    assert str(failure) == f"{error_class} - the proxy did not open the connection"
 
 
 @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x05", b"\x05\x99"])

@@ -138,7 +138,7 @@ def test_a_call_is_answered_by_its_confirming_event() -> None:
 def test_the_error_event_answers_the_oldest_confirmed_call() -> None:
     """As ``error_reply``."""
     steps = [*session(), wait_messages(2), send(text('42["error",{"code":"NO"}]')), wait_close()]
-    with Peer(*steps) as peer, joined(peer.url) as it, pytest.raises(ErrorReply, match="error_reply: NO"):
+    with Peer(*steps) as peer, joined(peer.url) as it, pytest.raises(ErrorReply, match="error_reply - NO"):
         call(it, "context_set", {"key": "k", "value": 1})
 
 

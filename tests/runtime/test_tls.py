@@ -101,7 +101,7 @@ def test_fault_03_an_unknown_authority() -> None:
         it = client(peer.url)
         with pytest.raises(ConnectFailed) as caught:
             it.connect()
-        assert str(caught.value) == "tls: the TLS handshake failed"
+        assert str(caught.value) == "tls - the TLS handshake failed"
         assert it.states == {"closed": 1}
         assert it.gone == []
 

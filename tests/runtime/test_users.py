@@ -165,7 +165,7 @@ def test_fault_01_a_refused_connection_is_tried_again_and_the_user_lives() -> No
     port = refused_port()
     with running(idle(), f"http://127.0.0.1:{port}") as run:
         eventually(lambda: len(run.failures("CONNECT")) >= 4)
-        assert set(run.failures("CONNECT")) == {"refused: the target refused the TCP connection"}
+        assert set(run.failures("CONNECT")) == {"refused - the target refused the TCP connection"}
         assert run.runner.user_count == 1
         with Peer(upgrade(), echo(), port=port):
             eventually(lambda: run.states == {"open": 1})
@@ -181,7 +181,7 @@ def test_fault_03_a_failed_verification_is_not_tried_again(caplog: pytest.LogCap
     with Peer(upgrade(), stall(), tls=server_context()) as peer, running(idle(), peer.url) as run:
         eventually(lambda: run.states == {"failed": 1})
         gevent.sleep(0.15)
-        assert run.failures("CONNECT") == ["tls: the TLS handshake failed"]
+        assert run.failures("CONNECT") == ["tls - the TLS handshake failed"]
         assert run.runner.user_count == 1
     assert caplog.text.count("has given up") == 1
 
@@ -192,7 +192,7 @@ def test_fault_04_401_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.DEBUG), Peer(steps) as peer, running(idle(token="secret-token"), peer.url) as run:
         eventually(lambda: run.states == {"failed": 1})
         gevent.sleep(0.15)
-        assert run.failures("CONNECT") == ["http_401: the server answered with HTTP status 401"]
+        assert run.failures("CONNECT") == ["http_401 - the server answered with HTTP status 401"]
         assert run.runner.user_count == 1
         assert len(peer.connections) == 1
         assert peer.last.headers["authorization"] == "Bearer secret-token"
@@ -205,7 +205,7 @@ def test_fault_04_403_is_tried_three_times_more(caplog: pytest.LogCaptureFixture
     with Peer(answer("403 Forbidden")) as peer, running(idle(), peer.url) as run:
         eventually(lambda: run.states == {"failed": 1})
         gevent.sleep(0.15)
-        assert run.failures("CONNECT") == ["http_403: the server answered with HTTP status 403"] * 4
+        assert run.failures("CONNECT") == ["http_403 - the server answered with HTTP status 403"] * 4
         assert len(peer.connections) == 4
         assert run.runner.user_count == 1
     assert caplog.text.count("has given up") == 1
@@ -227,7 +227,7 @@ def test_fault_05_retry_after_is_obeyed(status: str) -> None:
         eventually(lambda: len(peer.connections) == 2, 3.0)
         waited_s = peer.connections[1].accepted_s - run.of_type("CONNECT")[0].at_s
         assert 1.0 <= waited_s < 1.5
-        assert run.failures("CONNECT")[0].startswith(f"http_{status[:3]}: ")
+        assert run.failures("CONNECT")[0].startswith(f"http_{status[:3]} ")
 
 
 def test_fault_05_retry_after_is_capped() -> None:
@@ -250,7 +250,7 @@ def test_fault_06_other_answers_are_tried_again() -> None:
     ]
     with Peer(*scripts) as peer, running(idle(), peer.url) as run:
         eventually(lambda: run.states == {"open": 1})
-        assert [each.split(":")[0] for each in run.failures("CONNECT")] == ["http_301", "bad_handshake", "http_500"]
+        assert [each.split()[0] for each in run.failures("CONNECT")] == ["http_301", "bad_handshake", "http_500"]
 
 
 # ── faults 9 to 14: connections that are lost ────────────────────────────────────────────────────────────────────────
@@ -275,8 +275,8 @@ def test_faults_10_to_13_a_loss_with_a_request_pending(steps: tuple[Step, ...], 
     with Peer(*lost_after_one_request(*steps)) as peer, running(asking(ask), peer.url) as run:
         eventually(lambda: len(peer.connections) == 2 and len(peer.connections[1].messages) > 2)
         run.stop()
-        assert run.failures("WS") == ["lost: the connection went before the reply came"]
-        assert [each.split(":")[0] for each in run.failures("DROP")] == [error_class]
+        assert run.failures("WS") == ["lost - the connection went before the reply came"]
+        assert [each.split()[0] for each in run.failures("DROP")] == [error_class]
         assert run.ledger("CONNECT").ok == 2
         assert run.recorder.snapshot(0.0).connections.reconnects == 1
 
@@ -312,7 +312,7 @@ def test_fault_14_a_final_close_code_is_not_tried_again(code: int) -> None:
     with Peer(*steps) as peer, running(idle(), peer.url) as run:
         eventually(lambda: run.states == {"failed": 1})
         gevent.sleep(0.1)
-        assert [each.split(":")[0] for each in run.failures("DROP")] == [f"closed_{code}"]
+        assert [each.split()[0] for each in run.failures("DROP")] == [f"closed_{code}"]
         assert (len(peer.connections), run.runner.user_count) == (1, 1)
     stubborn = Persistent(reconnect=QUICK, reconnect_after=(f"closed_{code}",))
     with Peer(*steps) as peer, running(idle(pattern=stubborn), peer.url):
@@ -463,7 +463,7 @@ def test_fault_24_stopped_with_a_pipeline_open() -> None:
 
 @pytest.mark.parametrize("how", ["receive", "expect"])
 def test_fault_24_stopped_while_a_push_is_waited_for(how: str) -> None:
-    """Nothing is recorded for it."""
+    """A look is no operation; an expectation is cancelled."""
 
     def waits(user: Any) -> None:
         if how == "receive":
@@ -475,7 +475,9 @@ def test_fault_24_stopped_while_a_push_is_waited_for(how: str) -> None:
         Peer(upgrade(), wait_end()) as peer,
         stopped_at(peer.url, asking(waits), lambda run: run.states == {"open": 1}) as run,
     ):
-        assert set(run.balance()) == {"CONNECT /ws/{client_id}"}
+        ledgers = run.balance()
+        assert set(ledgers) == {"CONNECT /ws/{client_id}"} | ({"WS expect"} if how == "expect" else set())
+        assert [each.cancelled for each in ledgers.values() if each.type == "WS"] == [1] * (how == "expect")
 
 
 def test_fault_24_stopped_while_it_closes() -> None:
@@ -647,9 +649,9 @@ def test_a_check_decides_what_a_reply_counts_as() -> None:
         result, run = in_a_user(checks, peer)
         assert result is None
     assert run.failures("WS") == [
-        "check_failed: no agents",
-        "check_failed: too few",
-        "check_failed: KeyError in the check",
+        "check_failed - no agents",
+        "check_failed - too few",
+        "check_failed - KeyError in the check",
     ]
     assert run.ledger("WS", "n0").ok == 1
     assert isinstance(run.of_type("WS")[1].exception, CheckFailed)
@@ -666,7 +668,7 @@ def test_a_failed_request_ends_the_turn_quietly() -> None:
         eventually(lambda: len(run.failures("WS")) >= 3)
         run.stop()
         assert run.runner.exceptions == {}
-        assert set(run.failures("WS")) == {"timeout: no reply by the deadline"}
+        assert set(run.failures("WS")) == {"timeout - no reply by the deadline"}
 
 
 def test_submit_pipelines_up_to_max_in_flight() -> None:
@@ -695,14 +697,14 @@ def test_send_is_recorded_without_a_response_time() -> None:
     assert (event.name, event.response_time, event.exception) == ("tell", None, None)
 
 
-def test_expect_gives_the_first_push_that_fits_and_records_only_failures() -> None:
+def test_expect_gives_the_first_push_that_fits_and_records_what_was_waited() -> None:
     """Others stay for ``receive``."""
     pushes = b"".join(text({"type": "news", "n": number}) for number in range(3))
 
     def expects(user: Any) -> Any:
         user.ws.send("go")
         found = user.ws.expect(lambda push: push["n"] == 2, 1.0)
-        rest = [user.ws.receive(1.0)["n"] for _ in range(2)]
+        rest = [user.ws.expect(lambda push: True, 1.0, name="at once")["n"], user.ws.receive(1.0)["n"]]
         with pytest.raises(RequestTimeout):
             user.ws.expect(lambda push: True, 0.05, name="never")
         with pytest.raises(RequestTimeout):
@@ -712,8 +714,12 @@ def test_expect_gives_the_first_push_that_fits_and_records_only_failures() -> No
     with Peer(upgrade(), wait_messages(), send(pushes), stall()) as peer:
         result, run = in_a_user(expects, peer)
     assert result == (2, [0, 1])
-    assert run.failures("WS") == ["timeout: no reply by the deadline"]
-    assert run.of_type("WS")[0].name == "never"
+    assert run.failures("WS") == ["timeout - no reply by the deadline"]
+    waited, was_there, never = run.of_type("WS")
+    assert (waited.name, was_there.name, never.name) == ("expect", "at once", "never")
+    assert waited.response_time is not None
+    assert waited.response_time > 0
+    assert was_there.response_time is None
 
 
 def test_handlers_stay_over_a_reconnection() -> None:

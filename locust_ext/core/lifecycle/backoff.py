@@ -39,6 +39,7 @@ class Rule:
 RULES: Final[dict[str, Rule]] = {
     "tls": Rule(retries=0),  # a certificate does not become valid by asking again
     "http_401": Rule(retries=0),
+    "http_407": Rule(retries=0),  # the proxy's 401
     "http_403": Rule(retries=3),  # limits on connections come as 403 too, so it is worth some patience
     "closed_1002": Rule(retries=0),
     "closed_1003": Rule(retries=0),

@@ -70,7 +70,7 @@ __all__ = [
 class ById:
     """The reply repeats the request's id (the default rule). Requests without one get one.
 
-    ``make`` turns a number into the id: by default text such as ``lx17``, so that ids of the server's own messages
+    ``make`` turns a number into the id: by default text such as ``lx81604000017``, so that ids of the server's own messages
     (which are numbers as a rule) cannot be taken for ours; ``make=int`` for servers that insist on integers.
     """
 
@@ -213,15 +213,19 @@ class ConfirmedBy:
     argument; without fields the events alone decide. ``error`` names the event that answers the oldest open request
     as a failure; None: there is no such event.
 
-    Not ``in_order``: a server may perform events side by side. A confirmation of nothing is ``UNMATCHED``.
+    A confirming event alone is enough where no field tells (``{"join": "joined"}``).
+
+    Not ``in_order``: a server may perform events side by side. A confirmation of nothing is ``UNMATCHED``. Keys that are
+    integers are ids of acks.
     """
 
     in_order = False
     unasked = UNMATCHED
+    numbers_are_ids = True
     __slots__ = ("_confirming", "_error", "_fields")
 
-    def __init__(self, events: Mapping[str, tuple[str, Sequence[str]]], *, error: str | None = "error") -> None:
-        self._confirming = {event: (confirming, tuple(fields)) for event, (confirming, fields) in events.items()}
+    def __init__(self, events: Mapping[str, str | tuple[str, Sequence[str]]], *, error: str | None = "error") -> None:
+        self._confirming = {event: _confirming(event, rule) for event, rule in events.items()}
         self._fields: dict[str, tuple[str, ...]] = {}
         for confirming, fields in self._confirming.values():
             if self._fields.setdefault(confirming, fields) != fields:
@@ -242,6 +246,19 @@ class ConfirmedBy:
         if fields is None:
             return OLDEST if event == self._error else None
         return _confirmation(event, fields, args)
+
+
+def _confirming(event: str, rule: Any) -> tuple[str, tuple[str, ...]]:
+    """The confirming event and the fields that tell, as a locustfile may write them."""
+    if isinstance(rule, str):
+        return rule, ()
+    if isinstance(rule, Sequence) and len(rule) == 2 and isinstance(rule[0], str):
+        fields = (rule[1],) if isinstance(rule[1], str) else tuple(rule[1])
+        if all(isinstance(field, str) for field in fields):
+            return rule[0], fields
+    raise ConfigError(
+        "the confirming event, or a pair of it and the fields that tell", key=f"confirm.{event}", value=rule
+    )
 
 
 def _confirmation(confirming: str, fields: tuple[str, ...], args: Sequence[Any]) -> tuple[Any, ...] | None:

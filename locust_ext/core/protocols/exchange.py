@@ -60,7 +60,8 @@ class Correlation(Protocol):
     Stateless: a user class names one, and all its connections share it. Optional attributes refine what happens to an
     arrival whose key has no open request: ``unasked`` (default ``PUSH``) is its verdict if that key was not answered
     before on this connection; ``remembers`` (default True): otherwise it is a ``DUPLICATE``; ``unique_keys`` (default
-    False): no key is used for a second request, so that nothing is kept in order.
+    False): no key is used for a second request, so that nothing is kept in order; ``numbers_are_ids`` (default False):
+    that holds for the keys that are integers.
     """
 
     in_order: bool
@@ -69,7 +70,7 @@ class Correlation(Protocol):
     def outgoing(self, message: Any, next_id: Callable[[], int]) -> tuple[Any, Hashable]:
         """The message to send (a copy, if an id had to be put in) and the key to wait for.
 
-        Key None: no reply will ever come, send it one-way. ``next_id`` gives integers unique on the connection.
+        Key None: no reply will ever come, send it one-way. ``next_id`` gives integers that are unique, also over connections.
         Raises ``ConfigError`` for a message that cannot be a request of this protocol.
         """
         ...

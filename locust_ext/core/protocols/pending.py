@@ -35,8 +35,9 @@ _ASK: Final = object()
 class PendingTable:
     """The open requests of one connection; every method is O(1) but for what it returns.
 
-    *Unique keys* (``ById``): of the last ``memory`` to ``2 × memory`` keys that ended it is known how, so that a second
-    arrival is ``DUPLICATE`` and one after the deadline or a cancellation ``LATE``; an unknown key is a push.
+    *Unique keys* (``ById``, Socket.IO's acks): of the last ``memory`` to ``2 × memory`` keys that ended it is known how,
+    so that a second arrival is ``DUPLICATE`` and one after the deadline or a cancellation ``LATE``; an unknown key is a
+    push.
 
     *Keys that come again* (``ByType``, ``Fifo``, ``AgentChannel``, ``ConfirmedBy``, callables): requests of one key are
     answered in order. One that expires or is cancelled leaves a tombstone in its place: the next arrival of that key
@@ -67,6 +68,7 @@ class PendingTable:
         "_in_order",
         "_incoming",
         "_memory",
+        "_numbers_are_ids",
         "_open",
         "_past",
         "_past_older",
@@ -85,6 +87,7 @@ class PendingTable:
         self._incoming = correlation.incoming
         self._in_order = correlation.in_order
         self._unique: bool = getattr(correlation, "unique_keys", False)
+        self._numbers_are_ids: bool = getattr(correlation, "numbers_are_ids", False)
         self._unasked: int = getattr(correlation, "unasked", PUSH)
         self._remembers: bool = getattr(correlation, "remembers", True)
         self._memory = memory
@@ -295,7 +298,7 @@ class PendingTable:
         """Closes an open request without an answer."""
         del self._open[exchange.serial]
         exchange.state = state
-        if self._unique:
+        if self._unique or (self._numbers_are_ids and type(exchange.key) is int):
             self._pop(exchange)
             self._remember(exchange.key, (exchange.name,))
         else:

@@ -25,6 +25,7 @@ from locust_ext.errors import CheckFailed, ConnectFailed, ConnectionLost, ErrorR
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.runtime.deadline import Alarm
 from locust_ext.runtime.messaging import Call, MessagingConnection
+from locust_ext.runtime.process import shared
 
 if TYPE_CHECKING:
     from locust_ext.plugin.users.base import RealTimeUser
@@ -299,9 +300,11 @@ class Channel(Generic[C]):
         """``handler``, whose exceptions are counted among Locust's, as those of a task are."""
         user = self._user
 
-        def guarded(message: Any) -> None:
+        def guarded(message: Any, answer: Callable[[Any], None] | None = None) -> None:
             try:
-                handler(message)
+                value = handler(message)
+                if answer is not None:
+                    answer(value)
             except OperationError:
                 pass  # recorded already
             except Exception as error:
@@ -331,12 +334,22 @@ class Channel(Generic[C]):
     def _expect(self, name: str, timeout_s: float | None, wanted: Callable[[Any], object]) -> Any:
         user = self._user
         facts = user.intake.recorder
+        facts.started(self.type_, name)
+        begun_s = monotonic()
+        connection = self.connection
+        waits = -1 if connection is None else connection.waits
         try:
-            return self._receive(timeout_s, wanted)
+            found = self._receive(timeout_s, wanted)
         except OperationError as error:
-            facts.started(self.type_, name)
-            user.intake.report(user, self.type_, name, None, 0, error)
+            took_us = round((monotonic() - begun_s) * 1e6) if isinstance(error, RequestTimeout) else None
+            user.intake.report(user, self.type_, name, took_us, 0, error)
             raise
+        except BaseException:
+            facts.cancelled(self.type_, name)
+            raise
+        was_there = connection is not None and connection.waits == waits
+        user.intake.report(user, self.type_, name, None if was_there else round((monotonic() - begun_s) * 1e6))
+        return found
 
     def _open_until(self, deadline_s: float) -> C:
         """The open connection, waited for until ``deadline_s`` if it is down. Raises `RequestTimeout`."""
@@ -368,16 +381,15 @@ class Channel(Generic[C]):
             tags = as_tags(tags)
         facts = user.intake.recorder
         error: OperationError | None = None
-        size = 0
         facts.started("SEND", name, tags)
         try:
-            size = send(self._open_until(monotonic() + user.request_timeout_s))
+            send(self._open_until(monotonic() + user.request_timeout_s))
         except OperationError as failure:
             error = failure
         except BaseException:
             facts.cancelled("SEND", name, tags)
             raise
-        user.intake.report(user, "SEND", name, None, size, error, None, tags)
+        user.intake.report(user, "SEND", name, None, 0, error, None, tags)
         if error is not None:
             raise quiet(error)
 
@@ -450,6 +462,7 @@ class Caught:
     def __init__(self, channel: Channel[Any], call: Call) -> None:
         self._channel = channel
         self._call = call
+        self._is_recorded = False
         self.data: Any = call.reply
         """The decoded reply."""
         self.error: OperationError | None = call.error
@@ -477,6 +490,7 @@ class Caught:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
         call = self._call
+        self._is_recorded = True
         if isinstance(value, GreenletExit) and not self._is_judged:
             self._channel._intake.recorder.cancelled(call.type, call.name, call.tags)
             return False
@@ -484,6 +498,13 @@ class Caught:
             self.failure(str(value) or "assertion failed")
         elif self.error is None and isinstance(value, Exception | Timeout) and not isinstance(value, LEAVES_QUIETLY):
             self.failure(f"{type(value).__name__} in the check")
-        self._call.error = self.error
-        self._channel._report_call(self._call)
+        call.error = self.error
+        self._channel._report_call(call)
         return False
+
+    def __del__(self) -> None:
+        """A reply that no ``with`` block has judged counts as it came; soon, because this may run anywhere."""
+        if not self._is_recorded:
+            self._is_recorded = True
+            self._call.error = self.error
+            shared().dispatcher.report(self._channel._report_call, self._call)

@@ -6,6 +6,7 @@ import locust  # noqa: F401 – monkey-patches, before anything below imports a 
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from locust_ext.core.accounting.fanout import Cause
@@ -42,7 +43,7 @@ class SocketIOChannel(Channel[SocketIOConnection]):
         path: str,
         profile: MessagingProfile,
         namespace: str = "/",
-        auth: Mapping[str, Any] | None = None,
+        auth: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(user, path)
         self.profile = profile
@@ -63,7 +64,7 @@ class SocketIOChannel(Channel[SocketIOConnection]):
             profile=self.profile,
             on_done=self._report_call,
             namespace=self.namespace,
-            auth=self.auth,
+            auth=self.auth(user) if callable(self.auth) else self.auth,
         )
 
     @property
@@ -146,7 +147,11 @@ class SocketIOChannel(Channel[SocketIOConnection]):
             send(lambda connection: connection.emit(event, _arguments(data)))
 
     def on(self, event: str, handler: Callable[..., object]) -> None:
-        """Call ``handler(*args)`` in the dispatcher greenlet for each ``event``; for ``"*"``, ``handler(event, *args)``."""
+        """Call ``handler(*args)`` in the dispatcher greenlet for each ``event``; for ``"*"``, ``handler(event, *args)``.
+
+        Where the server wants an ack, what the first handler returns is sent: None is no argument, a tuple several,
+        anything else one. One that raises sends none. Without a handler an empty ack goes out at once.
+        """
         if event == ANY:
             super().on(event, lambda pair: handler(pair[0], *pair[1]))
         else:
@@ -166,7 +171,8 @@ class SocketIOChannel(Channel[SocketIOConnection]):
     ) -> Any:
         """What the first ``event`` carries (for which ``predicate(data)`` is true); others stay for `receive`.
 
-        ``event`` may itself be a predicate of ``(event, data)``. Raises `RequestTimeout` or `ConnectionLost`, recorded.
+        ``event`` may itself be a predicate of ``(event, data)``. Recorded as `WebSocketChannel.expect` says, under
+        ``name`` (default: the event). Raises `RequestTimeout` or `ConnectionLost`.
         """
         if callable(event):
             wanted: Callable[[Any], object] = lambda pair: event(pair[0], _value(pair[1]))  # noqa: E731
@@ -183,12 +189,13 @@ class FastSocketIOUser(RealTimeUser):
 
     socketio_path: str = "/socket.io/"
     namespace: str = "/"
-    auth: Mapping[str, Any] | None = None
-    """Sent with the CONNECT of the namespace; never shown."""
-    confirm: Mapping[str, tuple[str, tuple[str, ...]]] = {}
-    """Events that are confirmed by another event: ``{"context_set": ("context_set_confirmed", ("key", "value"))}``."""
+    auth: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None = None
+    """Sent with the CONNECT of the namespace; a callable is asked at each connect, with the user. Never shown."""
+    confirm: Mapping[str, str | tuple[str, tuple[str, ...]]] | ConfirmedBy = MappingProxyType({})
+    """Events that are confirmed by another event: ``{"context_set": ("context_set_confirmed", ("key", "value"))}``, or
+    ``{"join": "joined"}`` where no field tells; or a `ConfirmedBy`, whose ``error`` then counts."""
     error_event: str | None = "error"
-    """The event that answers the oldest open confirmed call as a failure; None: there is none."""
+    """The event that answers the oldest open call as a failure; None: there is none."""
     ping_interval_s = 0.0  # the server pings (Engine.IO 4), and its silence is noticed
 
     _sio_profile: ClassVar[MessagingProfile | None] = None
@@ -196,7 +203,7 @@ class FastSocketIOUser(RealTimeUser):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._sio_profile = None
-        ConfirmedBy(cls.confirm, error=cls.error_event)
+        _confirmed_by(cls.confirm, cls.error_event)  # a wrong one is an error of the locustfile, not of the run
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -209,7 +216,7 @@ class FastSocketIOUser(RealTimeUser):
             self.socketio_path,
             self.socketio_profile(),
             self.namespace if namespace is None else namespace,
-            self.auth,
+            self.setting("auth"),
         )
         self.channels.append(channel)
         if connect:
@@ -233,15 +240,19 @@ class FastSocketIOUser(RealTimeUser):
         return True
 
 
+def _confirmed_by(confirm: Any, error_event: str | None) -> ConfirmedBy:
+    return confirm if isinstance(confirm, ConfirmedBy) else ConfirmedBy(confirm, error=error_event)
+
+
 def socketio_profile(
     cls: type[RealTimeUser],
-    confirm: Mapping[str, tuple[str, tuple[str, ...]]],
+    confirm: Mapping[str, str | tuple[str, tuple[str, ...]]] | ConfirmedBy,
     error_event: str | None,
     fan_out: FanOut | None,
 ) -> MessagingProfile:
     """The profile of a class's Socket.IO connections."""
     return MessagingProfile(
-        correlation=ConfirmedBy(confirm, error=error_event),
+        correlation=_confirmed_by(confirm, error_event),
         encode=str,
         decode=str,
         push_name=str,

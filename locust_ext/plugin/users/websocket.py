@@ -153,7 +153,8 @@ class WebSocketChannel(Channel[WebSocketConnection]):
     def expect(self, predicate: Callable[[Any], object], timeout_s: float | None = None, name: str = "expect") -> Any:
         """The first push for which ``predicate(push)`` is true; others stay for `receive`.
 
-        Raises `RequestTimeout` or `ConnectionLost`, recorded under ``name``.
+        Recorded under ``name``, with the time that was waited; one that was there already has no response time. Raises
+        `RequestTimeout` or `ConnectionLost`.
         """
         return self._expect(name, timeout_s, predicate)
 

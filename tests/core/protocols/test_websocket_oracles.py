@@ -13,7 +13,7 @@ import pytest
 import wsproto.connection
 import wsproto.events
 import wsproto.extensions
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate as WebsocketsDeflate
 from websockets.frames import Opcode
 from websockets.protocol import CLIENT, SERVER, Protocol as WebsocketsProtocol
@@ -243,9 +243,14 @@ frames = st.builds(
 )
 
 
+BAD_GATEWAY = (1014).to_bytes(2, "big")
+"""Registered at IANA in 2016, and unknown to wsproto."""
+
+
 @settings(max_examples=500, deadline=None)
 @given(st.lists(frames, max_size=5))
 def test_wsproto_gives_the_same_verdict_on_any_frames_right_or_wrong(wires: list[bytes]) -> None:
+    assume(not any(wire[2:4] == BAD_GATEWAY for wire in wires))
     ours = codec(None, is_client=True).receive_data(b"".join(wires))
     theirs = []
     for event in Wsproto(None, is_client=True).receive(b"".join(wires)):

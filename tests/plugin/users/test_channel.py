@@ -56,10 +56,10 @@ def test_a_reply_is_a_round_trip(server: Server) -> None:
 @pytest.mark.parametrize(
     ("faults", "kind", "text", "outcome"),
     [
-        ({"error_ratio": 1.0}, ErrorReply, "error_reply: INJECTED_FAULT", {"failed": 1}),
-        ({"silent_ratio": 1.0}, RequestTimeout, "timeout: no reply by the deadline", {"timed_out": 1}),
-        ({"drop_ratio": 1.0}, ConnectionLost, "lost: the connection went before the reply came", {"lost": 1}),
-        ({"close_code": 1011}, ConnectionLost, "lost: the connection went before the reply came", {"lost": 1}),
+        ({"error_ratio": 1.0}, ErrorReply, "error_reply - INJECTED_FAULT", {"failed": 1}),
+        ({"silent_ratio": 1.0}, RequestTimeout, "timeout - no reply by the deadline", {"timed_out": 1}),
+        ({"drop_ratio": 1.0}, ConnectionLost, "lost - the connection went before the reply came", {"lost": 1}),
+        ({"close_code": 1011}, ConnectionLost, "lost - the connection went before the reply came", {"lost": 1}),
     ],
 )
 def test_a_request_that_fails(
@@ -80,9 +80,9 @@ def test_an_error_reply_carries_the_reply(server: Server) -> None:
     """The bounded text is the server's code, never its words."""
     error, _ = inside(AgentUser, server.url, lambda user: user.ws.request({"type": "nonsense"}))
     assert error.reply["code"] == "UNKNOWN_MESSAGE_TYPE"
-    assert str(error) == "error_reply: UNKNOWN_MESSAGE_TYPE"
+    assert str(error) == "error_reply - UNKNOWN_MESSAGE_TYPE"
     error, _ = inside(AgentUser, server.url, lambda user: user.ws.request({"type": "query", "data": {}}))
-    assert str(error) == "error_reply: the server answered with an error"
+    assert str(error) == "error_reply - the server answered with an error"
 
 
 def test_late_and_duplicate_replies_are_counted_beside_the_ledger(server: Server) -> None:
@@ -147,11 +147,11 @@ def raises(error: BaseException) -> Any:
     ("judge", "text"),
     [
         (lambda reply: reply.data["type"], None),
-        (lambda reply: reply.failure("no agents"), "check_failed: no agents"),
+        (lambda reply: reply.failure("no agents"), "check_failed - no agents"),
         (lambda reply: (reply.failure("no agents"), reply.success()), None),
-        (raises(AssertionError("too few")), "check_failed: too few"),
-        (raises(AssertionError()), "check_failed: assertion failed"),
-        (raises(KeyError("secret")), "check_failed: KeyError in the check"),
+        (raises(AssertionError("too few")), "check_failed - too few"),
+        (raises(AssertionError()), "check_failed - assertion failed"),
+        (raises(KeyError("secret")), "check_failed - KeyError in the check"),
         (raises(StopUser()), None),
         (raises(RequestTimeout()), None),
     ],
@@ -179,15 +179,30 @@ def test_an_error_reply_may_be_judged_too(server: Server) -> None:
 
     def asks(user: Any) -> Any:
         with user.ws.request(wrong, name="kept", catch_response=True) as reply:
-            assert str(reply.error) == "error_reply: UNKNOWN_MESSAGE_TYPE"
+            assert str(reply.error) == "error_reply - UNKNOWN_MESSAGE_TYPE"
         with user.ws.request(wrong, name="good", catch_response=True) as reply:
             reply.success()
         return reply.data["code"]
 
     code, run = inside(AgentUser, server.url, asks)
     assert code == "UNKNOWN_MESSAGE_TYPE"
-    assert run.failures("WS") == ["error_reply: UNKNOWN_MESSAGE_TYPE"]
+    assert run.failures("WS") == ["error_reply - UNKNOWN_MESSAGE_TYPE"]
     assert columns(run.ledger("WS", "good")) == {"ok": 1}
+
+
+def test_a_reply_that_nobody_judges_counts_as_it_came(server: Server) -> None:
+    """A caught reply without its ``with`` block is not left in flight."""
+
+    def asks(user: Any) -> None:
+        user.ws.request(PING, catch_response=True)
+        user.ws.request({"type": "nonsense"}, name="wrong", catch_response=True)
+        eventually(lambda: run_so_far(user) == ({"ok": 1}, {"failed": 1}))
+
+    def run_so_far(user: Any) -> Any:
+        operations = {each.name: each for each in user.intake.recorder.snapshot(0.0).operations}
+        return columns(operations["ping"]), columns(operations["wrong"])
+
+    inside(AgentUser, server.url, asks)
 
 
 def test_a_request_without_a_reply_raises_also_with_catch_response(server: Server) -> None:
@@ -232,7 +247,7 @@ def test_a_verdict_given_before_the_kill_counts(server: Server) -> None:
     with running(user_class(AgentUser, rests), server.url) as run:
         eventually(lambda: seen)
         run.stop()
-        assert run.failures("WS") == ["check_failed: bad"]
+        assert run.failures("WS") == ["check_failed - bad"]
 
 
 # ── while the connection is down ───────────────────────────────────────────────────────────────────────────────────────
@@ -260,7 +275,7 @@ def test_operations_wait_for_the_connection_and_fail_at_their_deadline() -> None
         took, run = inside(WebSocketUser, peer.url, asks, pattern=NEVER, request_timeout_s=0.2)
     for seconds, wanted in zip(took, (0.1, 0.1, 0.2, 0.2), strict=True):
         assert wanted <= seconds < wanted + 0.5
-    assert set(run.failures("WS", "SEND")) == {"timeout: the connection was down until the deadline"}
+    assert set(run.failures("WS", "SEND")) == {"timeout - the connection was down until the deadline"}
     assert columns(run.ledger("WS")) == {"timed_out": 2}
     assert columns(run.ledger("SEND")) == {"timed_out": 1}
 
@@ -277,7 +292,7 @@ def test_a_user_that_has_given_up_fails_its_requests_at_their_deadlines() -> Non
     url = f"http://127.0.0.1:{refused_port()}"
     state, run = inside(WebSocketUser, url, asks, pattern=refused)
     assert state == "failed"
-    assert run.failures("CONNECT") == ["refused: the target refused the TCP connection"]
+    assert run.failures("CONNECT") == ["refused - the target refused the TCP connection"]
     assert columns(run.ledger("WS")) == {"timed_out": 1}
 
 
@@ -294,7 +309,7 @@ def test_waiting_operations_go_out_when_the_connection_is_back(server: Server) -
     types, run = inside(AgentUser, server.url, asks, heartbeat_s=0)
     assert types == ["pong"] * 3
     assert run.recorder.snapshot(0.0).connections.reconnects == 1
-    assert run.failures("DROP") == ["lost: the connection went before the reply came"]
+    assert run.failures("DROP") == ["lost - the connection went before the reply came"]
 
 
 # ── pipelines ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -313,7 +328,7 @@ def test_submitted_requests_have_their_outcomes_later(server: Server) -> None:
         found = run.ledger("WS", "piped")
         assert found.ok > 0
         assert found.failed > 0
-        assert set(run.failures("WS")) == {"error_reply: UNKNOWN_MESSAGE_TYPE"}
+        assert set(run.failures("WS")) == {"error_reply - UNKNOWN_MESSAGE_TYPE"}
 
 
 def test_a_pipeline_on_a_lost_connection_is_lost(server: Server) -> None:
@@ -362,7 +377,7 @@ def test_pushes_reach_handlers_receive_and_expect(server: Server) -> None:
         "system_event": 3,
         "world_event": 3,
     }
-    assert {each.type for each in run.events} == {"CONNECT"}
+    assert [(each.type, each.name, each.exception) for each in run.events[1:]] == [("WS", "expect", None)]
 
 
 def test_receive_without_a_push_raises_and_records_nothing(server: Server) -> None:
@@ -379,7 +394,7 @@ def test_receive_without_a_push_raises_and_records_nothing(server: Server) -> No
 
     _, run = inside(AgentUser, server.url, looks)
     assert [(each.type, each.name, str(each.exception)) for each in run.of_type("WS")] == [
-        ("WS", "sign", "timeout: no reply by the deadline")
+        ("WS", "sign", "timeout - no reply by the deadline")
     ]
 
 
@@ -396,7 +411,7 @@ def test_a_waiting_expect_fails_when_the_connection_goes(server: Server) -> None
 
     took_s, run = inside(AgentUser, server.url, waits, pattern=NEVER, heartbeat_s=0)
     assert took_s < 1.0
-    assert run.failures("WS") == ["lost: the connection went before the reply came"]
+    assert run.failures("WS") == ["lost - the connection went before the reply came"]
 
 
 def test_a_handler_may_itself_ask(server: Server) -> None:
@@ -422,7 +437,7 @@ def test_a_handler_may_itself_ask(server: Server) -> None:
     _, run = inside(AgentUser, server.url, listens)
     assert seen == ["pong"]
     assert run.runner.exceptions == {}
-    assert run.failures("WS") == ["error_reply: UNKNOWN_MESSAGE_TYPE"]
+    assert run.failures("WS") == ["error_reply - UNKNOWN_MESSAGE_TYPE"]
 
 
 # ── several connections ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -485,7 +500,7 @@ def test_a_connection_that_cannot_be_opened_raises_quietly(server: Server) -> No
     with running(user_class(AgentUser, opens), server.url) as run:
         eventually(lambda: len(run.failures("CONNECT")) >= 3)
         run.stop()
-        assert set(run.failures("CONNECT")) == {"http_404: the server answered with HTTP status 404"}
+        assert set(run.failures("CONNECT")) == {"http_404 - the server answered with HTTP status 404"}
         assert run.runner.exceptions == {}
 
 

@@ -117,7 +117,7 @@ def test_a_refused_request(server: Server, ask: Any, name: str, error_class: str
     """Raises, is recorded once with its status, and nothing of the answer's page is in the text."""
     error, run = inside(ContextServerUser, server.url, ask)
     assert isinstance(error, OperationError)
-    assert str(error) == f"{error_class}: the server answered with HTTP status {error_class[5:]}"
+    assert str(error) == f"{error_class} - the server answered with HTTP status {error_class[5:]}"
     assert run.failures("GET", "POST") == [str(error)]
     found = run.balance()[name]
     assert (found.failed, found.ok, found.errors) == (1, 0, {error_class: 1})
@@ -135,7 +135,7 @@ def test_a_failed_request_ends_the_turn_quietly(server: Server) -> None:
     with running(user_class(ContextServerUser, asks), server.url) as run:
         eventually(lambda: len(run.failures("GET", "POST")) >= 10)
         run.stop()
-        assert set(run.failures("GET", "POST")) == {"http_500: the server answered with HTTP status 500"}
+        assert set(run.failures("GET", "POST")) == {"http_500 - the server answered with HTTP status 500"}
         assert run.runner.exceptions == {}
         assert {each.type for each in run.events} <= {"GET", "POST"}
 
@@ -146,36 +146,36 @@ def test_a_failed_request_ends_the_turn_quietly(server: Server) -> None:
         (
             [respond("200 OK", body=b"<html>secret</html>")],
             CheckFailed,
-            "check_failed: the answer is not JSON",
+            "check_failed - the answer is not JSON",
             "failed",
         ),
         (
             [respond("200 OK", JSON, body=b'{"status": "error", "message": "secret"}')],
             ErrorReply,
-            "error_reply: the answer's status is not success",
+            "error_reply - the answer's status is not success",
             "failed",
         ),
         (
             [respond("200 OK", JSON, body=b"[1]")],
             ErrorReply,
-            "error_reply: the answer's status is not success",
+            "error_reply - the answer's status is not success",
             "failed",
         ),
-        ([respond("200 OK", JSON)], CheckFailed, "check_failed: the answer is not JSON", "failed"),
-        ([respond("302 Found", "Location: /secret"), respond("500 Oops")], OperationError, "http_500: ", "failed"),
-        ([respond("503 secret-reason", "X-Secret: secret")], OperationError, "http_503: ", "failed"),
-        ([respond("200 OK", JSON, body=b'{"status"', length=100), fin()], ConnectionLost, "reset: ", "lost"),
-        ([respond("200 OK", JSON, body=b'{"status"', length=100), reset()], ConnectionLost, "reset: ", "lost"),
-        ([lambda peer: peer.sock.recv(9999), fin()], ConnectionLost, "reset: ", "lost"),
-        ([lambda peer: peer.sock.recv(9999), reset()], ConnectionLost, "reset: ", "lost"),
+        ([respond("200 OK", JSON)], CheckFailed, "check_failed - the answer is not JSON", "failed"),
+        ([respond("302 Found", "Location: /secret"), respond("500 Oops")], OperationError, "http_500 - ", "failed"),
+        ([respond("503 secret-reason", "X-Secret: secret")], OperationError, "http_503 - ", "failed"),
+        ([respond("200 OK", JSON, body=b'{"status"', length=100), fin()], ConnectionLost, "reset - ", "lost"),
+        ([respond("200 OK", JSON, body=b'{"status"', length=100), reset()], ConnectionLost, "reset - ", "lost"),
+        ([lambda peer: peer.sock.recv(9999), fin()], ConnectionLost, "reset - ", "lost"),
+        ([lambda peer: peer.sock.recv(9999), reset()], ConnectionLost, "reset - ", "lost"),
         (
             [lambda peer: peer.sock.recv(9999), send(b"nonsense secret\r\n\r\n"), stall()],
             OperationError,
-            "protocol: ",
+            "protocol - ",
             "lost",
         ),
-        ([stall()], RequestTimeout, "timeout: no reply by the deadline", "timed_out"),
-        ([respond("200 OK", JSON, body=b'{"sta', length=100), stall()], RequestTimeout, "timeout: ", "timed_out"),
+        ([stall()], RequestTimeout, "timeout - no reply by the deadline", "timed_out"),
+        ([respond("200 OK", JSON, body=b'{"sta', length=100), stall()], RequestTimeout, "timeout - ", "timed_out"),
     ],
 )
 def test_what_a_bad_server_does(steps: list[Step], kind: type[Exception], text: str, outcome: str) -> None:
@@ -200,12 +200,12 @@ def test_a_server_that_is_not_there() -> None:
     url = f"http://127.0.0.1:{refused_port()}"
     error, run = inside(ContextServerUser, url, lambda user: user.get("k"))
     assert isinstance(error, ConnectFailed)
-    assert run.failures("GET") == ["refused: the target refused the TCP connection"]
+    assert run.failures("GET") == ["refused - the target refused the TCP connection"]
     error, _ = inside(ContextServerUser, "http://nobody.invalid", lambda user: user.get("k"))
-    assert str(error) == "dns: the host name could not be resolved"
+    assert str(error) == "dns - the host name could not be resolved"
     with full_backlog() as url:
         error, run = inside(ContextServerUser, url, lambda user: user.get("k"), connection_timeout=0.2)
-    assert str(error).split(":")[0] in ("connect_timeout", "timeout")
+    assert str(error).split()[0] in ("connect_timeout", "timeout")
 
 
 # ── Locust's own session ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -237,7 +237,7 @@ def test_the_session_is_locusts_own(server: Server) -> None:
         "GET judged": (0, 1),
         "GET group": (1, 0),
     } | ({"GET before": (0, 0)} if "GET before" in run.balance() else {})
-    assert run.failures("GET") == ["check_failed: not good enough"]
+    assert run.failures("GET") == ["check_failed - not good enough"]
 
 
 def test_an_exception_in_a_check_leaves_nothing_in_flight(server: Server) -> None:
@@ -353,7 +353,13 @@ def test_the_live_channel_beside_http(server: Server) -> None:
 
     result, run = inside(ContextServerUser, server.url, uses)
     assert result == (1, "success", True)
-    assert set(run.balance()) == {"CONNECT /socket.io/", "POST /ctx", "GET /ctx", "SIO context_set"}
+    assert set(run.balance()) == {
+        "CONNECT /socket.io/",
+        "POST /ctx",
+        "GET /ctx",
+        "SIO context_set",
+        "SIO context_updated",
+    }
 
 
 def test_the_live_channel_comes_back_after_a_loss(server: Server) -> None:

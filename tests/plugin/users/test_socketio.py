@@ -10,6 +10,7 @@ import gevent
 import pytest
 
 from locust_ext.core.lifecycle import FullJitter, Persistent
+from locust_ext.core.protocols.correlation import ConfirmedBy
 from locust_ext.errors import ConfigError, ConnectFailed, ConnectionLost, ErrorReply, RequestTimeout
 from locust_ext.plugin.users.socketio import FastSocketIOUser
 from tests.core.protocols.websocket_frames import BINARY, frame
@@ -67,7 +68,7 @@ def test_a_call_is_answered_by_its_ack(server: Server) -> None:
 
     result, run = inside(Sio, server.url, calls)
     assert result == (None, "n")
-    assert set(run.balance()) == {"CONNECT /socket.io/", "SIO client_register"}
+    assert set(run.balance()) == {"CONNECT /socket.io/", "SIO client_register", "SIO registration_confirmed"}
     assert run.of_type("SIO")[0].response_time > 0  # type: ignore[operator]
 
 
@@ -103,14 +104,14 @@ def test_the_error_event_answers_the_oldest_open_call(server: Server) -> None:
     assert isinstance(error, RequestTimeout | ErrorReply)
     assert isinstance(error, ErrorReply)
     assert error.reply == [{"message": "key and value are required"}]
-    assert run.failures("SIO") == ["error_reply: the server answered with an error"]
+    assert run.failures("SIO") == ["error_reply - the server answered with an error"]
 
 
 def test_an_unknown_event_is_never_acknowledged(server: Server) -> None:
     """``timeout`` at the deadline, once."""
     error, run = inside(Sio, server.url, lambda user: user.sio.call("nonsense", timeout_s=0.1))
     assert isinstance(error, RequestTimeout)
-    assert run.failures("SIO") == ["timeout: no reply by the deadline"]
+    assert run.failures("SIO") == ["timeout - no reply by the deadline"]
 
 
 def test_what_an_ack_carries() -> None:
@@ -144,7 +145,7 @@ def test_checks_of_calls(server: Server) -> None:
 
     error, run = inside(Sio, server.url, calls)
     assert error is None
-    assert run.failures("SIO")[0] == "check_failed: not good enough"
+    assert run.failures("SIO")[0] == "check_failed - not good enough"
 
 
 # ── one-way events and pushes ──────────────────────────────────────────────────────────────────────────────────────────
@@ -197,7 +198,8 @@ def test_handlers_and_expect(server: Server) -> None:
     result, run = inside(Sio, server.url, listens)
     assert result == ("b", "c")
     assert seen[:2] == ["d", "context_updated"]
-    assert [(each.name, each.type) for each in run.of_type("SIO")] == [("never", "SIO")]
+    names = [each.name for each in run.of_type("SIO")]
+    assert names == ["context_updated", "context_updated", "expect", "never"]
 
 
 def test_an_ack_that_the_server_asks_for_is_given_and_counted() -> None:
@@ -210,6 +212,98 @@ def test_an_ack_that_the_server_asks_for_is_given_and_counted() -> None:
         assert packets(peer.last)[1] == "4377[]"
         assert set(run.balance()) == {"CONNECT /socket.io/"}
         assert run.recorder.traffic.messages_sent == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "packet"),
+    [(None, "4377[]"), ({"ok": True}, '4377[{"ok":true}]'), ((1, "two"), '4377[1,"two"]'), ([1], "4377[[1]]")],
+)
+def test_what_a_handler_returns_is_the_ack(value: Any, packet: str) -> None:
+    """None is no argument, a tuple several, anything else one; of several handlers the first answers."""
+
+    def answers(user: Any) -> None:
+        user.sio.on("question", lambda number: value)
+        user.sio.on("*", lambda event, *args: "not asked")
+        user.sio.emit("go")
+        eventually(lambda: len(packets(peer.last)) > 2)
+
+    with Peer(*opening(), wait_messages(2), send(text('4277["question",1]')), wait_messages(3), stall()) as peer:
+        inside(Sio, peer.url, answers)
+        assert packets(peer.last)[2:] == [packet, "41"]
+
+
+@pytest.mark.parametrize("value", [object(), ValueError("on purpose")])
+def test_a_handler_that_raises_or_returns_what_json_cannot_hold_sends_no_ack(value: Any) -> None:
+    """It is an exception of the locustfile, told once; the connection does not notice."""
+    caught: list[Any] = []
+
+    def answers(user: Any) -> str:
+        def handler(number: int) -> Any:
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        user.environment.events.user_error.add_listener(lambda exception, **_: caught.append(exception))
+        user.sio.on("question", handler)
+        user.sio.emit("go")
+        eventually(lambda: caught)
+        return str(user.sio.state)
+
+    with Peer(*opening(), wait_messages(2), send(text('4277["question",1]')), stall()) as peer:
+        state, _ = inside(Sio, peer.url, answers)
+        assert (state, packets(peer.last)[2:], len(caught)) == ("open", ["41"], 1)
+
+
+def test_auth_may_be_a_function_that_is_asked_at_each_connect() -> None:
+    """With the user."""
+    with Peer(*opening(), stall()) as peer:
+        inside(Sio, peer.url, lambda user: None, auth=lambda user: {"token": user.client_id[:3]})
+        assert packets(peer.last)[0] == '40{"token":"lx-"}'
+
+
+def test_auth_that_json_cannot_hold_is_an_error_of_the_locustfile(caplog: pytest.LogCaptureFixture) -> None:
+    """Said once, without its value; not blamed on the server, and no load comes of it."""
+    with (
+        Peer(*opening(), stall()) as peer,
+        running(user_class(Sio, idles, auth={"token": object()}), peer.url) as run,
+    ):
+        eventually(lambda: run.environment.process_exit_code == 1)
+        eventually(lambda: run.runner.user_count == 0)
+        assert run.failures("CONNECT") == []
+        assert peer.connections == []
+    assert "auth: expected a mapping of what JSON can hold" in caplog.text
+    assert "object at" not in caplog.text
+
+
+@pytest.mark.parametrize("confirm", [{"join": "joined"}, ConfirmedBy({"join": ("joined", ())})])
+def test_confirming_events_may_be_written_short_or_as_a_rule(confirm: Any) -> None:
+    """Without fields the event alone confirms."""
+    with Peer(*opening(), wait_messages(2), send(text('42["joined",{"room":1}]')), stall()) as peer:
+        reply, _ = inside(Sio, peer.url, lambda user: user.sio.call("join"), confirm=confirm)
+    assert reply == {"room": 1}
+
+
+def test_a_confirm_that_is_none_is_refused_with_the_class() -> None:
+    """When the class is made."""
+    with pytest.raises(ConfigError, match=r"confirm\.join: the confirming event, or a pair .* \(got 7\)"):
+        user_class(Sio, idles, confirm={"join": 7})
+
+
+def test_an_error_after_a_call_that_timed_out_belongs_to_the_call_that_is_open() -> None:
+    """The acks carry ids: no answer is owed to the dead call, and the living one does not come out as good."""
+
+    def asks(user: Any) -> Any:
+        with pytest.raises(RequestTimeout):
+            user.sio.call("first", timeout_s=0.1)
+        with pytest.raises(ErrorReply):
+            user.sio.call("second", timeout_s=2)
+
+    steps = [*opening(), wait_messages(3), send(text('42["error",{"message":"no"}]') + text("432[]")), stall()]
+    with Peer(*steps) as peer:
+        _, run = inside(Sio, peer.url, asks)
+    assert (run.ledger("SIO", "first").timed_out, run.ledger("SIO", "first").late) == (1, 0)
+    second = run.ledger("SIO", "second")
+    assert (second.ok, second.failed, second.duplicate) == (0, 1, 1)
 
 
 def test_binary_both_ways() -> None:
@@ -266,7 +360,7 @@ def test_a_second_namespace_is_a_second_connection(server: Server) -> None:
         return str(caught.value), user.sio.is_connected, other.is_connected
 
     result, run = inside(Sio, server.url, opens)
-    assert result == ("bad_handshake: the answer to the upgrade was not a valid WebSocket handshake", True, True)
+    assert result == ("bad_handshake - the server refused the namespace", True, True)
     found = run.ledger("CONNECT")
     assert (found.ok, found.failed) == (2, 1)
     assert run.of_type("DROP") == []
@@ -279,7 +373,7 @@ def test_a_refused_namespace_is_a_failed_connect_and_is_tried_again() -> None:
     with Peer(*scripts) as peer, running(user_class(Sio, idles), peer.url) as run:
         eventually(lambda: run.states == {"open": 1})
         assert len(run.failures("CONNECT")) == 2
-        assert {each.split(":")[0] for each in run.failures("CONNECT")} == {"bad_handshake"}
+        assert {each.split()[0] for each in run.failures("CONNECT")} == {"bad_handshake"}
         assert "secret" not in str(run.failures("CONNECT"))
         assert run.of_type("DROP") == []
 
@@ -296,7 +390,7 @@ def test_an_opening_that_never_comes_to_its_end(steps: list[Step], error_class: 
     """Is a failed connect, by the one deadline."""
     with Peer(*steps) as peer, running(user_class(Sio, idles, connect_timeout_s=0.2, pattern=NEVER), peer.url) as run:
         eventually(lambda: run.failures("CONNECT"))
-        assert run.failures("CONNECT")[0].split(":")[0] == error_class
+        assert run.failures("CONNECT")[0].split()[0] == error_class
         eventually(lambda: peer.last.ended)
 
 
@@ -320,7 +414,7 @@ def test_disconnect_leaves_the_namespace_in_order(server: Server) -> None:
     assert took_s < 0.5
     assert is_connected
     assert run.of_type("DROP") == []
-    assert run.failures("SIO") == ["lost: the connection went before the reply came"]
+    assert run.failures("SIO") == ["lost - the connection went before the reply came"]
 
 
 def test_a_call_on_a_channel_that_was_never_open_is_lost_at_once() -> None:
@@ -342,7 +436,7 @@ def test_a_call_on_a_channel_that_was_never_open_is_lost_at_once() -> None:
 
     with Peer(*opening(), stall()) as peer:
         said, run = inside(Early, peer.url, calls)
-    assert said == "lost: the connection is not open"
+    assert said == "lost - the connection is not open"
     assert run.ledger("SIO", "x").lost == 1
 
 
@@ -372,7 +466,7 @@ def test_pings_are_answered_and_silence_is_noticed() -> None:
         eventually(lambda: run.of_type("DROP"), 3.0)
         lived_s = run.of_type("DROP")[0].at_s - peer.connections[0].accepted_s
         assert 0.25 <= lived_s < 1.2
-        assert run.failures("DROP") == ["ping_timeout: the peer did not answer a ping in time"]
+        assert run.failures("DROP") == ["ping_timeout - the peer did not answer a ping in time"]
         assert packets(peer.connections[0])[1] == "3"
         eventually(lambda: len(peer.connections) == 2)
         assert run.recorder.traffic.messages_sent == 0

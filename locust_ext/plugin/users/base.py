@@ -30,13 +30,14 @@ from gevent import GreenletExit
 from locust_ext.core.lifecycle import Persistent, pattern
 from locust_ext.core.lifecycle.actions import LifecyclePattern
 from locust_ext.core.messages import bind
-from locust_ext.core.messages.message import BoundGenerator, Message
+from locust_ext.core.messages.message import BoundGenerator, Message, TimedGenerator
 from locust_ext.core.pacing import OpenLoop, Pacing
 from locust_ext.core.protocols.ties import FanOut
 from locust_ext.errors import ConfigError, ConnectFailed, OperationError, explain
 from locust_ext.plugin.intake import Intake, intake_of
-from locust_ext.plugin.users.channel import Channel, KeptChannel
+from locust_ext.plugin.users.channel import Channel
 from locust_ext.plugin.users.cookies import cookie_header, remember
+from locust_ext.plugin.users.kept import KeptChannel
 from locust_ext.runtime.address import Endpoint
 from locust_ext.runtime.driver import Driver
 from locust_ext.runtime.handshake import HandshakeOptions
@@ -82,7 +83,7 @@ class RealTimeUser(User):
     generator: Any = None
     """What to say, for a user without tasks: a `messages` generator, its name, a dict of weights, a callable or a class."""
     pacing: Pacing | None = None
-    """How often: `ClosedLoop(think_time)` or `OpenLoop(rate)`; None: ``wait_time`` after each message."""
+    """How often: `ClosedLoop(think_time)` or `OpenLoop(rate)`; None: as a `Replay` was recorded, or ``wait_time``."""
 
     connect_timeout_s: float = 10.0
     """One deadline over DNS, TCP, TLS and the upgrade."""
@@ -161,6 +162,7 @@ class RealTimeUser(User):
         self._driver: Driver | None = None
         self._keepers: dict[Channel[Any], Driver] = {}
         self._bound: BoundGenerator | None = None
+        self._next_due_s: Callable[[float, float], float] | None = None
         self._due_s = 0.0
         self._is_present = False
         self.is_leaving = False
@@ -386,12 +388,19 @@ class RealTimeUser(User):
         now_s = monotonic()
         if isinstance(self.pacing, OpenLoop):
             self._due_s = self.pacing.first_s(now_s, self.random)
+        elif self.pacing is None and getattr(self.setting("generator"), "is_timed", False):
+            self._due_s = cast(TimedGenerator, self._bound_generator()).next_due_s(now_s, now_s)
         elif self._due_s == 0.0:
             self._due_s = now_s
 
+    def _bound_generator(self) -> BoundGenerator:
+        bound = self._bound = self._bound or bind(self.setting("generator"), self.random, self.client_id)
+        self._next_due_s = getattr(bound, "next_due_s", None)
+        return bound
+
     def drive_exchange(self, intended_s: float | None) -> bool:
         if self._bound is None:
-            self._bound = bind(self.setting("generator"), self.random, self.client_id)
+            self._bound_generator()
         pacing = self.pacing
         if not isinstance(pacing, OpenLoop):
             intended_s = None
@@ -402,7 +411,10 @@ class RealTimeUser(User):
         except OperationError:
             return False  # recorded already
         finally:
-            if pacing is None:
+            due_s = None if self._next_due_s is None else self._next_due_s(self._due_s, monotonic())
+            if due_s is not None and (pacing is None or due_s == math.inf):
+                self._due_s = due_s
+            elif pacing is None:
                 think_s = self.wait_time()
                 self._due_s = monotonic() + think_s
             elif isinstance(pacing, OpenLoop):

@@ -6,26 +6,23 @@ operation is recorded here, once, by Locust's request event.
 
 from __future__ import annotations
 
-from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
-
 import logging
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from gevent import GreenletExit, Timeout
+from gevent import GreenletExit
 from gevent.hub import Waiter
 
 from locust_ext.core.accounting.fanout import Cause
 from locust_ext.core.protocols.ties import filled
 from locust_ext.errors import CheckFailed, ConnectFailed, ConnectionLost, ErrorReply, OperationError, RequestTimeout
+from locust_ext.plugin.users.caught import Caught
 from locust_ext.plugin.users.failures import quiet
+from locust_ext.plugin.users.info import ConnectionInfo
 from locust_ext.runtime.deadline import Alarm
 from locust_ext.runtime.messaging import Call, MessagingConnection
-from locust_ext.runtime.process import shared
 
 if TYPE_CHECKING:
     from locust_ext.plugin.users.base import RealTimeUser
@@ -33,27 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("locust_ext")
 
 C = TypeVar("C", bound=MessagingConnection)
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionInfo:
-    """One channel's connection, for the locustfile: the counts are those of the present, or last, connection."""
-
-    state: str
-    """``idle connecting open closing waiting closed failed``"""
-    times_connected: int
-    """How often the channel has been opened."""
-    times_lost: int
-    """How often it went, not by our doing."""
-    lifetime_s: float | None
-    """Seconds from its opening to now, or to its end; None: it was never open."""
-    messages_sent: int
-    messages_received: int
-    bytes_sent: int
-    """Of payload, before compression."""
-    bytes_received: int
-    last_error: str | None
-    """Error class of the last failed connect or loss; None: none yet."""
 
 
 def as_tags(tags: Any) -> tuple[str, ...]:
@@ -421,90 +397,3 @@ class _Departed:
     @staticmethod
     def context() -> dict[str, Any]:
         return {}
-
-
-class KeptChannel:
-    """What a driver sees of a channel beside the main one: it only brings it back after a loss (`runtime.driver.Driven`)."""
-
-    def __init__(self, channel: Channel[Any]) -> None:
-        self._channel = channel
-
-    @property
-    def is_connected(self) -> bool:
-        return self._channel.is_connected
-
-    def drive_connect(self, host: str | None) -> None:
-        self._channel.connect(host=host)
-
-    def drive_exchange(self, intended_s: float | None) -> bool:
-        return True
-
-    def drive_close(self, code: int) -> None:
-        self._channel.close(code)
-
-    def drive_due_s(self, now_s: float) -> float:
-        return now_s
-
-    def drive_state(self, state: str) -> None:
-        self._channel.rest(state)
-
-    def drive_rest(self, rests: bool) -> None:
-        """The user is not concerned."""
-
-
-LEAVES_QUIETLY = (OperationError, StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
-"""What may leave a check without saying anything about the reply."""
-
-
-class Caught:
-    """The reply of ``request(…, catch_response=True)``: judged inside its ``with`` block, recorded at its end."""
-
-    def __init__(self, channel: Channel[Any], call: Call) -> None:
-        self._channel = channel
-        self._call = call
-        self._is_recorded = False
-        self.data: Any = call.reply
-        """The decoded reply."""
-        self.error: OperationError | None = call.error
-        """Why the request counts as failed; None: it does not."""
-        self._is_judged = False
-
-    @property
-    def latency_ms(self) -> float:
-        return self._call.latency_us / 1000
-
-    def failure(self, text: str) -> None:
-        """Count the request as failed, class ``check_failed``. ``text`` should not vary from reply to reply."""
-        self.error = CheckFailed(str(text))
-        self._is_judged = True
-
-    def success(self) -> None:
-        """Count the request as good, whatever the reply says."""
-        self.error = None
-        self._is_judged = True
-
-    def __enter__(self) -> Caught:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> Literal[False]:
-        call = self._call
-        self._is_recorded = True
-        if isinstance(value, GreenletExit) and not self._is_judged:
-            self._channel._intake.recorder.cancelled(call.type, call.name, call.tags)
-            return False
-        if self.error is None and isinstance(value, AssertionError):
-            self.failure(str(value) or "assertion failed")
-        elif self.error is None and isinstance(value, Exception | Timeout) and not isinstance(value, LEAVES_QUIETLY):
-            self.failure(f"{type(value).__name__} in the check")
-        call.error = self.error
-        self._channel._report_call(call)
-        return False
-
-    def __del__(self) -> None:
-        """A reply that no ``with`` block has judged counts as it came; soon, because this may run anywhere."""
-        if not self._is_recorded:
-            self._is_recorded = True
-            self._call.error = self.error
-            shared().dispatcher.report(self._channel._report_call, self._call)

@@ -15,7 +15,8 @@ from locust_ext.core.protocols.correlation import ById, as_correlation
 from locust_ext.core.protocols.ties import as_fan_out
 from locust_ext.errors import ConnectionLost, ErrorReply, OperationError
 from locust_ext.plugin.users.base import RealTimeUser
-from locust_ext.plugin.users.channel import Caught, Channel, as_tags
+from locust_ext.plugin.users.caught import Caught
+from locust_ext.plugin.users.channel import Channel, as_tags
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.runtime.address import endpoint
 from locust_ext.runtime.messaging import MessagingProfile

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable
-from itertools import islice
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, cast
 
@@ -17,100 +16,38 @@ from gevent import GreenletExit
 from gevent.hub import Waiter
 
 from locust_ext.core.accounting.fanout import Member
-from locust_ext.core.protocols.correlation import DUPLICATE, LATE, OPEN, Correlation, Exchange, PendingTable
+from locust_ext.core.protocols.correlation import DUPLICATE, LATE, Exchange, PendingTable
 from locust_ext.core.protocols.ties import FanOut
 from locust_ext.errors import ConnectionLost, OperationError, RequestTimeout
+from locust_ext.runtime.call import Call
 from locust_ext.runtime.deadline import Alarm
-from locust_ext.runtime.dispatcher import Lane
-from locust_ext.runtime.transport import Transport
+from locust_ext.runtime.inbox import Inbox
+from locust_ext.runtime.profile import MessagingProfile
 
-ANY = "*"
 MAX_OUTBOX = 64
 """So that a request waits for the doings of some other users at most, not for those of thousands."""
 
 
-class Call(Exchange):
-    """One request from its sending to its outcome. ``error`` is None for a good one; ``reply`` is decoded."""
-
-    __slots__ = ("ended_s", "error", "has_ended", "intended_s", "length", "on_done", "reply", "tags", "waiter")
-
-    def __init__(
-        self,
-        key: Hashable,
-        type_: str,
-        name: str,
-        sent_s: float,
-        deadline_s: float,
-        tags: tuple[str, ...] = (),
-        intended_s: float | None = None,
-    ) -> None:
-        # As `Exchange.__init__` does it, without the call: one of these is made for each request.
-        self.key = key
-        self.type = type_
-        self.name = name
-        self.sent_s = sent_s
-        self.deadline_s = deadline_s
-        self.state = OPEN
-        self.serial = 0
-        self.intended_s: float | None = intended_s
-        """When an open-loop schedule wanted it sent; None: unpaced."""
-        self.tags = tags
-        self.waiter: Waiter[None] | None = None
-        self.on_done: Callable[[Call], None] | None = None
-        self.reply: Any = None
-        self.length = 0
-        self.ended_s = 0.0
-        self.error: OperationError | None = None
-        self.has_ended = False
-
-    @property
-    def latency_us(self) -> int:
-        """From the intended send (where there is one) to the reply, in microseconds."""
-        return round((self.ended_s - (self.sent_s if self.intended_s is None else self.intended_s)) * 1e6)
-
-    @property
-    def service_us(self) -> int | None:
-        """From the actual send to the reply; None for an unpaced request, where it is the same as `latency_us`."""
-        return None if self.intended_s is None else round((self.ended_s - self.sent_s) * 1e6)
-
-
-class MessagingConnection(Transport):
-    """Adds to a transport: open requests, the inbox, and push handlers."""
+class MessagingConnection(Inbox):
+    """Adds the open requests."""
 
     __slots__ = (
         "_calls_waiting",
-        "_handlers",
-        "_inbox",
-        "_inbox_serial",
-        "_lane",
-        "_readers",
         "audience",
-        "inbox_dropped",
         "is_user_stopping",
         "member",
         "on_done",
         "pending",
-        "profile",
-        "waits",
     )
 
     def __init__(
         self, *args: Any, profile: MessagingProfile, on_done: Callable[[Call], None] | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(*args, **kwargs)
-        self.profile = profile
+        super().__init__(*args, profile=profile, **kwargs)
         self.on_done = on_done
         """Told, in the dispatcher greenlet, of the outcome of each request that nobody waits for."""
         self.pending = PendingTable(profile.correlation)
-        self._handlers: dict[str, list[Callable[..., object]]] | None = None
-        self._lane: Lane | None = None
-        self._inbox: deque[Any] | None = None
-        self._inbox_serial = 0
-        self._readers: list[Waiter[None]] | None = None
         self._calls_waiting: deque[Waiter[None]] | None = None
-        self.inbox_dropped = 0
-        self.waits = 0
-        """How often a `receive` did not find at once what it wanted."""
         self.audience = ""
         """Connections that say the same expect the same fan-outs."""
         self.member: Member | None = None
@@ -275,104 +212,6 @@ class MessagingConnection(Transport):
         else:
             self._facts.unmatched(type_, name)
 
-    # ── pushes ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def on(self, event: str, handler: Callable[..., object]) -> None:
-        """Call ``handler(message)`` in the dispatcher greenlet for each push named ``event`` (``"*"``: each push).
-
-        Where the peer wants an answer, the first handler is called as ``handler(message, answer)``, and gives it.
-        Such a push can be received too; if it finds the inbox full it takes the oldest one's place, uncounted: a user
-        that reads by handlers alone reads nothing too slowly.
-        """
-        if self._handlers is None:
-            self._handlers = {}
-            self._lane = Lane(limit=self.profile.max_inbox or 1000)
-        self._handlers.setdefault(event, []).append(handler)
-
-    def _pushed(
-        self,
-        event: str,
-        message: Any,
-        length: int,
-        lag_us: int | None = None,
-        answer: Callable[[Any], None] | None = None,
-    ) -> None:
-        self._facts.push(event, length, lag_us)
-        handlers = self._handlers
-        takers: tuple[Callable[..., object], ...] = ()
-        if handlers is not None and self._lane is not None:
-            takers = (*handlers.get(event, ()), *handlers.get(ANY, ()))
-            for handler in takers:
-                if answer is None:
-                    self._shared.dispatcher.post(self._lane, handler, message)
-                else:
-                    self._shared.dispatcher.post(self._lane, handler, message, answer)
-                    answer = None
-        if answer is not None:
-            answer(None)
-        limit = self.profile.max_inbox
-        if not limit:
-            return
-        if self._inbox is None:
-            self._inbox = deque()
-        if len(self._inbox) >= limit:
-            if not takers:
-                if self.profile.inbox_policy == "close":
-                    self._fail(1008, "lost")
-                    return
-                self.inbox_dropped += 1
-                self._facts.inbox_dropped()
-            self._inbox.popleft()
-        self._inbox.append(message)
-        self._inbox_serial += 1
-        if self._readers:
-            readers, self._readers = self._readers, None
-            for reader in readers:
-                self._shared.loop.run_callback(reader.switch, None)
-
-    def receive(self, timeout_s: float, wanted: Callable[[Any], object] | None = None) -> Any:
-        """The oldest push not yet received (of those for which ``wanted(push)`` is true; the others stay).
-
-        Blocks the calling greenlet, in which ``wanted`` runs too. Raises `RequestTimeout`, `ConnectionLost`.
-        """
-        deadline_s = monotonic() + timeout_s
-        looked_at = -1
-        while True:
-            inbox = self._inbox
-            if inbox and wanted is None:
-                return inbox.popleft()
-            if inbox and wanted is not None:
-                new = len(inbox) if looked_at < 0 else min(self._inbox_serial - looked_at, len(inbox))
-                looked_at = self._inbox_serial
-                for message in list(islice(inbox, len(inbox) - new, None)):  # a copy: ``wanted`` may block
-                    if wanted(message) and self._take(message):
-                        return message
-            if self.state not in ("open", "closing"):
-                raise ConnectionLost("lost")
-            if monotonic() >= deadline_s:
-                raise RequestTimeout()
-            self.waits += 1
-            waiter: Waiter[None] = Waiter(self._shared.hub)
-            if self._readers is None:
-                self._readers = []
-            self._readers.append(waiter)
-            alarm = Alarm(self._shared.wheel, deadline_s, lambda waiter=waiter: waiter.switch(None))
-            try:
-                waiter.get()
-            finally:
-                self._shared.wheel.disarm(alarm)
-                if self._readers and waiter in self._readers:
-                    self._readers.remove(waiter)
-
-    def _take(self, message: Any) -> bool:
-        """Take this very message out of the inbox; False: it is no longer there."""
-        inbox = self._inbox or ()
-        for index, each in enumerate(inbox):
-            if each is message:
-                del inbox[index]  # type: ignore[union-attr]
-                return True
-        return False
-
     # ── ends and deadlines ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _gone(self, error_class: str, lingers: bool = False) -> None:
@@ -426,53 +265,3 @@ class MessagingConnection(Transport):
 
     def send_heartbeat(self) -> None:
         """What the application wants to hear of a silent client; the protocol's own."""
-
-
-class MessagingProfile:
-    """What all connections of a user class have in common; one object for all of them."""
-
-    __slots__ = (
-        "correlation",
-        "decode",
-        "encode",
-        "fan_out",
-        "heartbeat_message",
-        "heartbeat_s",
-        "heartbeat_timeout_s",
-        "inbox_policy",
-        "is_binary",
-        "max_inbox",
-        "push_name",
-    )
-
-    def __init__(
-        self,
-        *,
-        correlation: Correlation,
-        encode: Callable[[Any], str | bytes],
-        decode: Callable[[str | bytes], Any],
-        push_name: Callable[[Any], str],
-        is_binary: bool = False,
-        max_inbox: int = 1000,
-        inbox_policy: str = "drop_oldest",
-        heartbeat_s: float = math.inf,
-        heartbeat_timeout_s: float = 10.0,
-        heartbeat_message: Any = None,
-        fan_out: FanOut | None = None,
-    ) -> None:
-        self.correlation = correlation
-        self.encode = encode
-        self.decode = decode
-        self.push_name = push_name
-        self.is_binary = is_binary
-        """Whether the bytes that ``encode`` gives go out as binary messages; False: they are UTF-8 text."""
-        self.max_inbox = max_inbox
-        """Pushes kept for `receive`; 0: none are kept."""
-        self.inbox_policy = inbox_policy
-        """When the inbox is full: ``drop_oldest`` (and count it) or ``close`` the connection."""
-        self.heartbeat_s = heartbeat_s
-        """Seconds of our own silence after which `send_heartbeat` is called; infinite: never."""
-        self.heartbeat_timeout_s = heartbeat_timeout_s
-        self.heartbeat_message = heartbeat_message
-        self.fan_out = fan_out
-        """Which pushes are tied to the sends that caused them; None: none are."""

@@ -22,6 +22,7 @@ from locust_ext.core.marker import HOST_CHARS, PROCESS_CHARS, token
 from locust_ext.errors import ConfigError
 from locust_ext.runtime.deadline import DeadlineWheel
 from locust_ext.runtime.dispatcher import Dispatcher
+from locust_ext.runtime.recording import Recording
 
 MAX_CONNECTS_AT_ONCE = 200
 CLOCK_OF_HOST = ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/time")
@@ -52,6 +53,8 @@ class ProcessShared:
         """Ids for messages, below 2**53: what a server passes on of another user's is not taken for a reply to ours."""
         self.outbox: list[tuple[Any, Any, bytes, int]] = []
         """Requests that `flush` sends at the end of this turn of the loop: ``(connection, call, frame, payload_bytes)``."""
+        self.recording: Recording | None = None
+        """Writes down the messages of the connections that are opened from now on; None: nobody does."""
         self._number = 0
         self._next_source = -1
         self.connects = Semaphore(MAX_CONNECTS_AT_ONCE)

@@ -13,8 +13,9 @@ from gevent.hub import Waiter
 from locust_ext.core.protocols import socketio as sio
 from locust_ext.core.protocols.correlation import ERROR, PUSH, REPLY
 from locust_ext.errors import ConfigError, ConnectFailed, ConnectionLost, ErrorReply
+from locust_ext.runtime.call import Call
 from locust_ext.runtime.deadline import Alarm
-from locust_ext.runtime.messaging import Call, MessagingConnection
+from locust_ext.runtime.messaging import MessagingConnection
 from locust_ext.runtime.websocket import error_text
 
 

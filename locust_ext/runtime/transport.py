@@ -8,23 +8,20 @@ have (`_next_deadline`). Every method may be called from any greenlet of the pro
 from __future__ import annotations
 
 import logging
-import math
-import socket
 import ssl
-from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from gevent.hub import Waiter
 
-from locust_ext.core.accounting.ended import CountedConnection
-from locust_ext.core.accounting.fanout import FanOuts
 from locust_ext.core.protocols.websocket import BINARY, CLOSE, FAIL, PING, PONG, TEXT, WebSocketCodec
-from locust_ext.errors import ConnectFailed, ConnectionLost
+from locust_ext.errors import ConnectFailed
 from locust_ext.runtime.address import Endpoint
 from locust_ext.runtime.deadline import Alarm
+from locust_ext.runtime.facts import Facts, TransportSettings
 from locust_ext.runtime.handshake import HandshakeOptions, error_class_of, open_websocket
+from locust_ext.runtime.keepalive import KeepAlive
 from locust_ext.runtime.lingering import Lingering
 from locust_ext.runtime.process import ProcessShared
 
@@ -32,104 +29,27 @@ logger = logging.getLogger("locust_ext")
 
 READ_BYTES = 8192
 READS_AT_THE_END = 64
-WRITES_A_TURN = 64
-MAX_QUEUED_BYTES = 16 * 2**20
 CLOSE_TIMEOUT_S = 0.8
 SERVER_ENDS_WITHIN_S = 0.2
-TICK_MIN_S = 0.02
 ORDERLY = ("closed_1000", "closed_1001", "closed_1005")
 
 
-class TransportSettings:
-    """Limits and keep-alive of a user class's connections; one object for all of them."""
-
-    __slots__ = ("max_message_bytes", "ping_interval_s", "ping_timeout_s")
-
-    def __init__(
-        self, *, max_message_bytes: int = 16 * 2**20, ping_interval_s: float = 20.0, ping_timeout_s: float = 20.0
-    ) -> None:
-        self.max_message_bytes = max_message_bytes
-        self.ping_interval_s = ping_interval_s
-        """Seconds between keep-alive pings; 0: none are sent."""
-        self.ping_timeout_s = ping_timeout_s
-
-
-class Traffic(Protocol):
-    """The process's counters of messages and payload bytes; the recorder owns them."""
-
-    messages_sent: int
-    messages_received: int
-    bytes_sent: int
-    bytes_received: int
-
-
-class Facts(Protocol):
-    """What a connection tells the recorder (`core.accounting.recorder`): the facts that Locust has no event for."""
-
-    @property
-    def traffic(self) -> Traffic: ...
-
-    def connection_state(self, old: str | None, new: str | None) -> None: ...
-
-    def started(self, type: str, name: str, tags: tuple[str, ...] = ()) -> None: ...
-
-    def cancelled(self, type: str, name: str, tags: tuple[str, ...] = ()) -> None: ...
-
-    def late(self, type: str, name: str) -> None: ...
-
-    def duplicate(self, type: str, name: str) -> None: ...
-
-    def unmatched(self, type: str, name: str) -> None: ...
-
-    def push(self, event: str, length: int, lag_us: int | None = None) -> None: ...
-
-    def inbox_dropped(self) -> None: ...
-
-    @property
-    def fan_outs(self) -> FanOuts: ...
-
-    def connection_opened(self, connection: CountedConnection) -> None: ...
-
-    def connection_ended(self, connection: CountedConnection) -> None: ...
-
-
-class Transport:
+class Transport(KeepAlive):
     """Its part of a connection's states: ``connecting``, ``open``, ``closing``, ``closed``."""
 
     __slots__ = (
         "_close_waiter",
-        "_codec",
         "_facts",
         "_fd_watcher",
         "_has_both_close_frames",
-        "_ping_sent_s",
-        "_queue",
-        "_queued_bytes",
-        "_queued_pong",
-        "_shared",
-        "_sock",
-        "_tls",
-        "_traffic",
-        "_write_watcher",
-        "armed_s",
-        "armed_slot",
         "bytes_received",
-        "bytes_sent",
         "close_code",
         "close_reason",
         "connected_s",
-        "error_class",
-        "is_close_ours",
-        "last_received_s",
-        "last_sent_s",
         "lost_s",
         "messages_received",
-        "messages_sent",
         "on_gone",
         "options",
-        "ping_due_s",
-        "settings",
-        "state",
         "subprotocol",
         "target",
     )
@@ -148,42 +68,21 @@ class Transport:
         on_gone: Callable[[Any, str, bool], None],
         state: str | None = None,
     ) -> None:
+        super().__init__(shared, facts, settings, state)
         self.target = target
         self.options = options
-        self.settings = settings
         self.on_gone = on_gone
         """``on_gone(transport, error_class, is_orderly)`` is called once, in the hub or in the closing greenlet."""
-        self._shared = shared
         self._facts = facts
-        self._traffic = facts.traffic
-        self._sock: socket.socket | None = None
-        self._tls: Any = None
-        self._codec: Any = None
         self._fd_watcher: Any = None
-        self._write_watcher: Any = None
-        self._queue: deque[tuple[memoryview | bytes, int, int]] | None = None
-        self._queued_bytes = 0
-        self._queued_pong: bytes | None = None
         self._close_waiter: Waiter[None] | None = None
         self._has_both_close_frames = False
-        self._ping_sent_s = 0.0
-        self.armed_s = math.inf
-        self.armed_slot = -1
-        self.ping_due_s = math.inf
-        self.state = state
-        """The state of the user's connection, whose earlier transport this one succeeds."""
-        self.error_class: str | None = None
         self.close_code: int | None = None
         self.close_reason = ""
-        self.is_close_ours = False
         self.connected_s: float | None = None
         """Monotonic seconds at which the connection was open; None: never yet."""
         self.lost_s: float | None = None
-        self.last_sent_s = 0.0
-        self.last_received_s = 0.0
-        self.messages_sent = 0
         self.messages_received = 0
-        self.bytes_sent = 0
         self.bytes_received = 0
         self.subprotocol: str | None = None
 
@@ -237,7 +136,9 @@ class Transport:
         self._sock = opened.sock
         self._tls = opened.tls
         self.subprotocol = opened.subprotocol
-        self._codec = WebSocketCodec(
+        recording = self._shared.recording
+        new_codec = WebSocketCodec if recording is None else recording.codec_of(self)
+        self._codec = new_codec(
             random=self._shared.random, max_message_bytes=self.settings.max_message_bytes, deflate=opened.deflate
         )
         now_s = monotonic()
@@ -355,129 +256,6 @@ class Transport:
     def _on_pong(self, payload: bytes) -> None:
         """A pong came; it counts as a sign of life, as every byte does."""
 
-    # ── writing: whole frames, owned by the queue ──────────────────────────────────────────────────────────────────
-
-    def send_frame(self, frame: bytes, payload_bytes: int) -> None:
-        """Send one message, whose frame(s) are ``frame``. Does not block; what the kernel does not take is queued.
-
-        Raises `ConnectionLost` if the connection is not open, or if over 16 MiB are waiting to be taken.
-        """
-        if self._shared.outbox:
-            self._shared.flush()
-        if self.state != "open":
-            raise ConnectionLost(self.error_class or "lost")
-        if self._queued_bytes > MAX_QUEUED_BYTES:
-            self._fail(1011, "lost")
-            raise ConnectionLost("lost", "the peer does not read")
-        self.last_sent_s = monotonic()
-        if self._tls is not None or self._queue:
-            self._put(frame, 1, payload_bytes)
-            return
-        # What nearly every message meets, without three more calls: `_put`, `_put_raw` and `_count_sent`.
-        try:
-            sent = self._sock.send(frame)  # type: ignore[union-attr]  # it is open
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError as error:
-            self._gone_soon(error_class_of(error))
-            return
-        if sent != len(frame):
-            self._queue_rest(frame, sent, 1, payload_bytes)
-            return
-        self.messages_sent += 1
-        self.bytes_sent += payload_bytes
-        traffic = self._traffic
-        traffic.messages_sent += 1
-        traffic.bytes_sent += payload_bytes
-
-    def _put(self, frame: bytes, messages: int, payload_bytes: int) -> None:
-        if self._shared.outbox:
-            self._shared.flush()
-        if self._tls is not None:
-            try:
-                frame = self._tls.encrypt(frame)
-            except ssl.SSLError:
-                self._gone_soon("tls")
-                return
-        self._put_raw(frame, messages, payload_bytes)
-
-    def _put_raw(self, frame: bytes, messages: int, payload_bytes: int) -> None:
-        sock = self._sock
-        if sock is None:
-            return
-        if self._queue:
-            self._queue.append((frame, messages, payload_bytes))
-            self._queued_bytes += len(frame)
-            return
-        try:
-            sent = sock.send(frame)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError as error:
-            self._gone_soon(error_class_of(error))
-            return
-        if sent == len(frame):
-            if messages:
-                self._count_sent(messages, payload_bytes)
-            return
-        self._queue_rest(frame, sent, messages, payload_bytes)
-
-    def _queue_rest(self, frame: bytes, sent: int, messages: int, payload_bytes: int) -> None:
-        """Queue what the kernel has not taken of the first frame of an empty queue."""
-        assert self._sock is not None
-        if self._queue is None:
-            self._queue = deque()
-        self._queue.append((memoryview(frame)[sent:], messages, payload_bytes))  # a view: the rest is not copied
-        self._queued_bytes += len(frame) - sent
-        if self._write_watcher is None:
-            self._write_watcher = self._shared.loop.io(self._sock.fileno(), 2)
-        self._write_watcher.start(self._on_writable)
-
-    def _put_pong(self, frame: bytes) -> None:
-        """Only the newest pong waits (RFC 6455, section 5.5.3 allows it): a flood of pings queues one frame."""
-        if self._queue:
-            self._queued_pong = frame
-        else:
-            self._put(frame, 0, 0)
-
-    def _count_sent(self, messages: int, payload_bytes: int) -> None:
-        self.messages_sent += messages
-        self.bytes_sent += payload_bytes
-        traffic = self._traffic
-        traffic.messages_sent += messages
-        traffic.bytes_sent += payload_bytes
-
-    def _on_writable(self) -> None:
-        sock, queue = self._sock, self._queue
-        if sock is None or queue is None:
-            return
-        try:
-            for _ in range(min(len(queue), WRITES_A_TURN)):
-                frame, messages, payload_bytes = queue[0]
-                try:
-                    sent = sock.send(frame)
-                except (BlockingIOError, InterruptedError):
-                    return
-                self._queued_bytes -= sent
-                if sent < len(frame):
-                    queue[0] = (memoryview(frame)[sent:], messages, payload_bytes)
-                    return
-                queue.popleft()
-                if messages:
-                    self._count_sent(messages, payload_bytes)
-        except OSError as error:
-            self._read_last(error_class_of(error))
-            return
-        if queue:
-            return
-        self._write_watcher.stop()
-        if self.state == "open":
-            if self._queued_pong is not None:
-                pong, self._queued_pong = self._queued_pong, None
-                self._put(pong, 0, 0)
-        elif not self.is_close_ours:  # the answer to the peer's close frame is out
-            self._gone(self.error_class or "closed_1000")
-
     # ── ending ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def close(self, code: int = 1000, reason: str = "", timeout_s: float = CLOSE_TIMEOUT_S) -> None:
@@ -593,57 +371,10 @@ class Transport:
             self._close_waiter = None
         self.on_gone(self, self.error_class, is_orderly)
 
-    # ── deadlines ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def rearm(self) -> None:
-        """Ask to be woken at the earliest deadline."""
-        self._shared.wheel.arm(self, min(self.ping_due_s, self._next_deadline()))
+    def _waits_in_vain(self) -> bool:
+        is_closing = self.state == "closing" and self._sock is not None
+        return is_closing and (self._close_waiter is None or self._has_both_close_frames)
 
     def _has_open_work(self) -> bool:
         """Whether somebody still waits for the peer: an orderly close is then a loss all the same."""
         return False
-
-    def _next_deadline(self) -> float:
-        """The subclass's earliest deadline in monotonic seconds; ``math.inf``: none."""
-        return math.inf
-
-    def _on_due(self, now_s: float) -> None:
-        """The subclass's deadlines: look which are past."""
-
-    def on_deadline(self, now_s: float) -> float:
-        """Called by the wheel, in the hub."""
-        if (
-            self.state == "closing"
-            and self._sock is not None
-            and (self._close_waiter is None or self._has_both_close_frames)
-        ):
-            self._gone(self.error_class or "lost")
-            return math.inf
-        self._on_due(now_s)
-        if self._sock is None:
-            return math.inf
-        if now_s >= self.ping_due_s and self.state == "open":
-            self._keep_alive(now_s)
-            if self._sock is None:
-                return math.inf
-        return min(self.ping_due_s, self._next_deadline())
-
-    def _keep_alive(self, now_s: float) -> None:
-        """Ping each interval; a peer that has sent nothing at all since the ping, for the timeout, is gone."""
-        if self._ping_sent_s:
-            if self.last_received_s < self._ping_sent_s:
-                self._fail(1011, "ping_timeout")
-                return
-            self.ping_due_s = self._ping_sent_s + max(self.settings.ping_interval_s, TICK_MIN_S)
-            self._ping_sent_s = 0.0
-            if self.ping_due_s > now_s:
-                return
-        self.send_ping()
-        self._ping_sent_s = now_s
-        self.ping_due_s = now_s + self.settings.ping_timeout_s
-
-    def send_ping(self, payload: bytes = b"") -> None:
-        """A WebSocket ping now; raises `ConnectionLost` if the connection is not open."""
-        if self.state != "open":
-            raise ConnectionLost(self.error_class or "lost")
-        self._put(self._codec.encode_ping(payload), 0, 0)

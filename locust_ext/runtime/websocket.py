@@ -7,7 +7,8 @@ from typing import Any
 
 from locust_ext.core.protocols.correlation import ERROR, PUSH, REPLY
 from locust_ext.errors import ConfigError, ErrorReply
-from locust_ext.runtime.messaging import Call, MessagingConnection
+from locust_ext.runtime.call import Call
+from locust_ext.runtime.messaging import MessagingConnection
 
 
 class WebSocketConnection(MessagingConnection):

@@ -17,10 +17,11 @@ from locust_ext.core.protocols.correlation import ById, Correlation
 from locust_ext.errors import OperationError
 from locust_ext.model import OperationStats
 from locust_ext.runtime.address import endpoint
+from locust_ext.runtime.call import Call
+from locust_ext.runtime.facts import TransportSettings
 from locust_ext.runtime.handshake import HandshakeOptions
-from locust_ext.runtime.messaging import Call, MessagingProfile
 from locust_ext.runtime.process import shared
-from locust_ext.runtime.transport import TransportSettings
+from locust_ext.runtime.profile import MessagingProfile
 from locust_ext.runtime.websocket import WebSocketConnection
 
 

@@ -14,8 +14,9 @@ from gevent.monkey import get_original
 
 from locust_ext.core.protocols.correlation import Fifo
 from locust_ext.errors import ConnectionLost
+from locust_ext.runtime.facts import TransportSettings
 from locust_ext.runtime.process import shared
-from locust_ext.runtime.transport import MAX_QUEUED_BYTES, TransportSettings
+from locust_ext.runtime.writing import MAX_QUEUED_BYTES
 from tests.core.protocols.websocket_frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
 from tests.peers import (
     Peer,

@@ -11,7 +11,7 @@ from locust_ext.core.messages.message import Message
 from locust_ext.core.protocols.correlation import AgentChannel, MonitorChannel
 from locust_ext.plugin.users.websocket import WebSocketChannel, WebSocketUser
 from locust_ext.runtime.address import Endpoint
-from locust_ext.runtime.messaging import MessagingProfile
+from locust_ext.runtime.profile import MessagingProfile
 
 
 class AgentUser(WebSocketUser):

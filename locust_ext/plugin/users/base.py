@@ -40,10 +40,10 @@ from locust_ext.plugin.users.cookies import cookie_header, remember
 from locust_ext.plugin.users.kept import KeptChannel
 from locust_ext.runtime.address import Endpoint
 from locust_ext.runtime.driver import Driver
+from locust_ext.runtime.facts import TransportSettings
 from locust_ext.runtime.handshake import HandshakeOptions
 from locust_ext.runtime.process import ProcessShared, shared
 from locust_ext.runtime.proxy import ENVIRONMENT, parse_proxy, proxy_for
-from locust_ext.runtime.transport import TransportSettings
 
 logger = logging.getLogger("locust_ext")
 
@@ -394,20 +394,20 @@ class RealTimeUser(User):
             self._due_s = now_s
 
     def _bound_generator(self) -> BoundGenerator:
-        bound = self._bound = self._bound or bind(self.setting("generator"), self.random, self.client_id)
-        self._next_due_s = getattr(bound, "next_due_s", None)
-        return bound
+        if self._bound is None:
+            self._bound = bind(self.setting("generator"), self.random, self.client_id)
+            self._next_due_s = getattr(self._bound, "next_due_s", None)
+        return self._bound
 
     def drive_exchange(self, intended_s: float | None) -> bool:
-        if self._bound is None:
-            self._bound_generator()
+        bound = self._bound if self._bound is not None else self._bound_generator()
         pacing = self.pacing
         if not isinstance(pacing, OpenLoop):
             intended_s = None
         elif intended_s is not None:
             self.intake.recorder.sent_late(int((monotonic() - intended_s) * 1e6))
         try:
-            return self.perform(self._bound.generate(), intended_s)
+            return self.perform(bound.generate(), intended_s)
         except OperationError:
             return False  # recorded already
         finally:

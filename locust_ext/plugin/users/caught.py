@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gevent import GreenletExit, Timeout
 
 from locust_ext.errors import CheckFailed, OperationError
-from locust_ext.runtime.messaging import Call
+from locust_ext.runtime.call import Call
 from locust_ext.runtime.process import shared
 
 if TYPE_CHECKING:

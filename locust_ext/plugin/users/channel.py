@@ -21,8 +21,9 @@ from locust_ext.errors import CheckFailed, ConnectFailed, ConnectionLost, ErrorR
 from locust_ext.plugin.users.caught import Caught
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.plugin.users.info import ConnectionInfo
+from locust_ext.runtime.call import Call
 from locust_ext.runtime.deadline import Alarm
-from locust_ext.runtime.messaging import Call, MessagingConnection
+from locust_ext.runtime.messaging import MessagingConnection
 
 if TYPE_CHECKING:
     from locust_ext.plugin.users.base import RealTimeUser

@@ -31,7 +31,7 @@ from locust_ext.plugin.users.failures import quiet
 from locust_ext.plugin.users.http_session import ContextSession, RequestEvent, operation_error
 from locust_ext.plugin.users.socketio import SocketIOChannel, socketio_profile
 from locust_ext.runtime.address import endpoint
-from locust_ext.runtime.messaging import MessagingProfile
+from locust_ext.runtime.profile import MessagingProfile
 from locust_ext.runtime.proxy import ENVIRONMENT, Proxy, parse_proxy, proxy_for
 
 DumpFormat = Literal["json", "pretty", "csv", "txt"]

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from locust_ext.core.accounting.fanout import Cause
+from locust_ext.core.messages import Replay
 from locust_ext.core.messages.message import Message
 from locust_ext.core.protocols.correlation import ConfirmedBy
 from locust_ext.core.protocols.ties import FanOut, as_fan_out
@@ -19,7 +20,8 @@ from locust_ext.plugin.users.caught import Caught
 from locust_ext.plugin.users.channel import Channel, as_tags
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.runtime.address import endpoint
-from locust_ext.runtime.messaging import ANY, MessagingProfile
+from locust_ext.runtime.inbox import ANY
+from locust_ext.runtime.profile import MessagingProfile
 from locust_ext.runtime.socketio import SocketIOConnection
 
 
@@ -119,7 +121,7 @@ class SocketIOChannel(Channel[SocketIOConnection]):
             user.wait_for_kill()
         name = event if name is None else name
         if type(tags) is not tuple:
-            tags = as_tags(tags)
+            tags = () if tags is None else as_tags(tags)
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         connection = self.connection
         if connection is None:  # it has never been open
@@ -194,7 +196,8 @@ class FastSocketIOUser(RealTimeUser):
     """Sent with the CONNECT of the namespace; a callable is asked at each connect, with the user. Never shown."""
     confirm: Mapping[str, str | tuple[str, tuple[str, ...]]] | ConfirmedBy = MappingProxyType({})
     """Events that are confirmed by another event: ``{"context_set": ("context_set_confirmed", ("key", "value"))}``, or
-    ``{"join": "joined"}`` where no field tells; or a `ConfirmedBy`, whose ``error`` then counts."""
+    ``{"join": "joined"}`` where no field tells; or a `ConfirmedBy`, whose ``error`` then counts. Unless set, a `Replay`
+    brings its own."""
     error_event: str | None = "error"
     """The event that answers the oldest open call as a failure; None: there is none."""
     ping_interval_s = 0.0  # the server pings (Engine.IO 4), and its silence is noticed
@@ -205,6 +208,8 @@ class FastSocketIOUser(RealTimeUser):
         super().__init_subclass__(**kwargs)
         cls._sio_profile = None
         _confirmed_by(cls.confirm, cls.error_event)  # a wrong one is an error of the locustfile, not of the run
+        if isinstance(cls.generator, Replay):
+            cls.generator.check_protocol(is_socketio=True)
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -227,7 +232,8 @@ class FastSocketIOUser(RealTimeUser):
     def socketio_profile(self) -> MessagingProfile:
         cls = type(self)
         if cls._sio_profile is None:
-            cls._sio_profile = socketio_profile(cls, cls.confirm, cls.error_event, as_fan_out(cls.fan_out))
+            recorded = cls.generator.confirm if isinstance(cls.generator, Replay) else {}
+            cls._sio_profile = socketio_profile(cls, cls.confirm or recorded, cls.error_event, as_fan_out(cls.fan_out))
         return cls._sio_profile
 
     def socketio_url(self, channel: SocketIOChannel) -> str:

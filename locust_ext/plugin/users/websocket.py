@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import orjson
 
+from locust_ext.core.messages import Replay
 from locust_ext.core.messages.message import Message
 from locust_ext.core.protocols.correlation import ById, as_correlation
 from locust_ext.core.protocols.ties import as_fan_out
@@ -19,7 +20,7 @@ from locust_ext.plugin.users.caught import Caught
 from locust_ext.plugin.users.channel import Channel, as_tags
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.runtime.address import endpoint
-from locust_ext.runtime.messaging import MessagingProfile
+from locust_ext.runtime.profile import MessagingProfile
 from locust_ext.runtime.websocket import WebSocketConnection
 
 
@@ -86,7 +87,7 @@ class WebSocketChannel(Channel[WebSocketConnection]):
             user.wait_for_kill()
         name = push_name(message) if name is None else name
         if type(tags) is not tuple:
-            tags = as_tags(tags)
+            tags = () if tags is None else as_tags(tags)
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         connection = self.connection
         if connection is not None and connection.state == "open":
@@ -130,7 +131,7 @@ class WebSocketChannel(Channel[WebSocketConnection]):
             user.wait_for_kill()
         name = push_name(message) if name is None else name
         if type(tags) is not tuple:
-            tags = as_tags(tags)
+            tags = () if tags is None else as_tags(tags)
         timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
         deadline_s = monotonic() + timeout_s
         try:
@@ -173,6 +174,9 @@ def decode_json(payload: str | bytes) -> Any:
         return payload
 
 
+BY_ID = ById("id")
+
+
 class WebSocketUser(RealTimeUser):
     """A user of a WebSocket server; ``self.ws`` is its connection."""
 
@@ -180,8 +184,8 @@ class WebSocketUser(RealTimeUser):
 
     path: str = "/"
     """Path (and query) of the endpoint, with ``{client_id}`` filled in; its template is the statistics name."""
-    correlate: Any = ById("id")
-    """Which reply answers which request: `ById`, `ByType`, `Fifo`, or a callable."""
+    correlate: Any = BY_ID
+    """Which reply answers which request: `ById`, `ByType`, `Fifo`, or a callable; unless set, a `Replay` brings its own."""
     encode: Callable[[Any], str | bytes] = staticmethod(encode_json)
     """``str`` goes out as text, ``bytes`` as binary (but those of orjson as text)."""
     decode: Callable[[str | bytes], Any] = staticmethod(decode_json)
@@ -192,6 +196,8 @@ class WebSocketUser(RealTimeUser):
         super().__init_subclass__(**kwargs)
         cls._profiles = {}
         as_correlation(cls.correlate)  # a wrong one is an error of the locustfile, not of the run
+        if isinstance(cls.generator, Replay):
+            cls.generator.check_protocol(is_socketio=False)
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -209,6 +215,8 @@ class WebSocketUser(RealTimeUser):
         """What this class's connections have in common; one object for each correlation."""
         cls = type(self)
         chosen = cls.correlate if correlate is None else correlate
+        if chosen is BY_ID and isinstance(cls.generator, Replay):
+            chosen = cls.generator.correlate
         key = str(id(chosen))
         known = cls._profiles.get(key)
         if known is None:

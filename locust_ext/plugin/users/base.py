@@ -13,16 +13,12 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST
 
 import logging
 import math
-import ssl
-from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from http.cookiejar import CookieJar
 from random import Random
 from time import monotonic
-from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn, cast
-from urllib.parse import unquote, urlsplit
 
 import gevent
 from gevent import GreenletExit
@@ -36,14 +32,11 @@ from locust_ext.core.protocols.ties import FanOut
 from locust_ext.errors import ConfigError, ConnectFailed, OperationError, explain
 from locust_ext.plugin.intake import Intake, intake_of
 from locust_ext.plugin.users.channel import Channel
-from locust_ext.plugin.users.cookies import cookie_header, remember
 from locust_ext.plugin.users.kept import KeptChannel
-from locust_ext.runtime.address import Endpoint
+from locust_ext.plugin.users.settings import ConnectionSettings
 from locust_ext.runtime.driver import Driver
-from locust_ext.runtime.facts import TransportSettings
-from locust_ext.runtime.handshake import HandshakeOptions
 from locust_ext.runtime.process import ProcessShared, shared
-from locust_ext.runtime.proxy import ENVIRONMENT, parse_proxy, proxy_for
+from locust_ext.runtime.proxy import ENVIRONMENT, parse_proxy
 
 logger = logging.getLogger("locust_ext")
 
@@ -73,7 +66,7 @@ class OwnRandom:
         return getattr(self._user.random, name)
 
 
-class RealTimeUser(User):
+class RealTimeUser(ConnectionSettings, User):
     """Base class; not to be spawned itself. Class attributes are the settings of all its users."""
 
     abstract = True
@@ -88,10 +81,6 @@ class RealTimeUser(User):
     connect_timeout_s: float = 10.0
     """One deadline over DNS, TCP, TLS and the upgrade."""
     request_timeout_s: float = 10.0
-    ping_interval_s: float = 20.0
-    """Seconds between keep-alive WebSocket pings; 0: none."""
-    ping_timeout_s: float = 20.0
-    max_message_bytes: int = 16 * 2**20
     max_inbox: int = 1000
     """Pushes kept for ``receive`` and ``expect``; users without tasks keep none."""
     inbox_policy: str = "drop_oldest"
@@ -102,30 +91,6 @@ class RealTimeUser(User):
     fan_out: FanOut | str | None = None
     """The push that a message with a marker in it (``messages.MARKER``) brings to all connections of its channel, by
     name or as a `FanOut`: its delivery lag and reach are measured. None: markers are not filled in."""
-
-    headers: Mapping[str, str] | Callable[[Any], Mapping[str, str]] = MappingProxyType({})
-    """Of the upgrade request; a callable is asked at each connect, with the user. Values are never shown."""
-    subprotocols: str | tuple[str, ...] = ()
-    origin: str | None = None
-    token: str | Callable[[Any], str] | None = None
-    """Sent as ``Authorization: Bearer``; a callable is asked at each connect, with the user. Never shown."""
-    verify_tls: bool = True
-    """False: any certificate will do."""
-    ca_file: str | None = None
-    """PEM file with the authorities to trust, instead of the system's."""
-    client_certificate: str | tuple[str, str] | None = None
-    """PEM file of our own certificate with its key, or a pair of both."""
-    tls_context: ssl.SSLContext | None = None
-    """Instead of the three above."""
-    proxy: str | None = None
-    """``http://[user:password@]host:port``, ``socks5://…`` (also socks5h, socks4, socks4a), or ``"environment"``.
-
-    The last takes it from ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``. None: never a proxy. Never shown.
-    """
-    compression: Any = False
-    """True, or a `DeflateOffer`: permessage-deflate is offered (RFC 7692)."""
-
-    _transport_settings: ClassVar[TransportSettings | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -269,80 +234,6 @@ class RealTimeUser(User):
             self._keepers[channel] = keeper
             keeper.establish()
 
-    def transport_settings(self) -> TransportSettings:
-        """One object for all users of the class."""
-        cls = type(self)
-        if cls._transport_settings is None:
-            cls._transport_settings = TransportSettings(
-                max_message_bytes=cls.max_message_bytes,
-                ping_interval_s=cls.ping_interval_s,
-                ping_timeout_s=cls.ping_timeout_s,
-            )
-        return cls._transport_settings
-
-    def handshake_options(self, target: Endpoint) -> HandshakeOptions:
-        """What this user's upgrade requests carry; override it for more."""
-        headers = {**self.own_headers(), **self.authorization(target)}
-        return HandshakeOptions(
-            headers=headers,
-            subprotocols=(self.subprotocols,) if isinstance(self.subprotocols, str) else tuple(self.subprotocols),
-            origin=self.origin,
-            cookie=cookie_header(self.cookies, target),
-            verify_tls=self.verify_tls,
-            tls_context=self.tls_context_in_use() if target.is_secure else None,
-            proxy=proxy_for(target, self.proxy),
-            source_address=self.shared.next_source_address(),
-            deflate=self._deflate_offer(),
-        )
-
-    @classmethod
-    def tls_context_in_use(cls) -> ssl.SSLContext:
-        """The one context of all connections with this class's settings. Raises `ConfigError`."""
-        if cls.tls_context is not None:
-            return cls.tls_context
-        own = cls.client_certificate
-        return shared().tls_context(cls.verify_tls, cls.ca_file, (own,) if isinstance(own, str) else tuple(own or ()))
-
-    def authorization(self, target: Endpoint) -> dict[str, str]:
-        """The header that presents the token to ``target``, or the name and password of its address; if there is one."""
-        if token := self.bearer_token():
-            return {"Authorization": f"Bearer {token}"}
-        if "@" in target.url.partition("?")[0]:
-            parts = urlsplit(target.url)
-            if parts.username and parts.password:
-                known = f"{unquote(parts.username)}:{unquote(parts.password)}"
-                return {"Authorization": f"Basic {b64encode(known.encode('latin-1', 'replace')).decode()}"}
-        return {}
-
-    def own_headers(self) -> dict[str, str]:
-        """The headers to present now. Never to be shown."""
-        headers = self.setting("headers")
-        return dict(headers(self) if callable(headers) else headers)
-
-    def setting(self, name: str) -> Any:
-        """A setting as it was written: a function given as one is no method of the user."""
-        return self.__dict__[name] if name in self.__dict__ else getattr(type(self), name)
-
-    def bearer_token(self) -> str | None:
-        """The token to present now; None: none. Never to be shown."""
-        token = self.setting("token")
-        return token(self) if callable(token) else token
-
-    def _deflate_offer(self) -> Any:
-        if not self.compression:
-            return None
-        if self.compression is True:
-            from locust_ext.core.protocols.deflate import DeflateOffer
-
-            return DeflateOffer()
-        return self.compression
-
-    def remember_cookies(self, target: Endpoint, set_cookies: tuple[str, ...]) -> None:
-        """Keep what a server's ``Set-Cookie`` lines say; this user's own jar."""
-        if self.cookies is None:
-            self.cookies = CookieJar()
-        remember(self.cookies, target, set_cookies)
-
     # ── driving (see `runtime.driver.Driven`) ──────────────────────────────────────────────────────────────────────
 
     def _pattern(self) -> LifecyclePattern:
@@ -386,7 +277,9 @@ class RealTimeUser(User):
             self.drive_close(1000)
             raise ConnectFailed(error.error_class) from error
         now_s = monotonic()
-        if isinstance(self.pacing, OpenLoop):
+        if self.setting("generator") is None:
+            self._due_s = math.inf  # it only listens
+        elif isinstance(self.pacing, OpenLoop):
             self._due_s = self.pacing.first_s(now_s, self.random)
         elif self.pacing is None and getattr(self.setting("generator"), "is_timed", False):
             self._due_s = cast(TimedGenerator, self._bound_generator()).next_due_s(now_s, now_s)
@@ -443,7 +336,7 @@ class RealTimeUser(User):
             self._bound.disconnected(None if channel is self.main else channel.label)
 
     def drive_due_s(self, now_s: float) -> float:
-        return math.inf if self.setting("generator") is None else self._due_s  # without one it only listens
+        return self._due_s
 
     def drive_state(self, state: str) -> None:
         if self.main is None:

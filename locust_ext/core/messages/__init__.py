@@ -19,6 +19,7 @@ from locust_ext.core.messages.mixed import Mixed
 from locust_ext.core.messages.monitoring import Monitoring
 from locust_ext.core.messages.query import QUERY_TYPES, Query
 from locust_ext.core.messages.realistic import Realistic
+from locust_ext.core.messages.replay import Replay
 from locust_ext.core.messages.template import Template
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Ping",
     "Query",
     "Realistic",
+    "Replay",
     "Template",
     "bind",
 ]
@@ -56,5 +58,6 @@ GENERATORS: Final[dict[str, type[Any]]] = {
     "mixed": Mixed,
     "realistic": Realistic,
     "template": Template,
+    "replay": Replay,
     "custom": Custom,
 }

@@ -27,7 +27,7 @@ def check(generator: Any) -> Any:
     if isinstance(generator, str):
         if generator not in GENERATORS:
             raise unknown("generator", generator, GENERATORS)
-        if generator in ("template", "custom"):
+        if generator in ("template", "custom", "replay"):
             raise ConfigError("this generator has no default: give an instance", key="generator", value=generator)
         return generator
     if isinstance(generator, Mapping):

@@ -52,6 +52,17 @@ class BoundGenerator(Protocol):
         ...
 
 
+class TimedGenerator(BoundGenerator, Protocol):
+    """A bound generator that says itself when its next message is due; its `MessageGenerator` has ``is_timed = True``."""
+
+    def next_due_s(self, due_s: float, ended_s: float) -> float:
+        """Monotonic seconds, after a message that was due at ``due_s`` and has ended at ``ended_s``; infinite: never.
+
+        Before the first message of a connection: that opened at ``ended_s``.
+        """
+        ...
+
+
 @runtime_checkable
 class MessageGenerator(Protocol):
     """What a user class names as its ``generator``; shared by all its instances, so it keeps no state."""

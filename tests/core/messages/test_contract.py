@@ -12,6 +12,12 @@ from tests.core.messages.contract import Judge
 
 EXAMPLES: dict[str, tuple[Any, ...]] = {
     "template": ({"type": "ping", "reply": "pong", "id": "{uuid}", "n": "{seq}"},),
+    "replay": (
+        [
+            {"t": 0, "dir": "send", "data": {"type": "ping", "id": "0b0f6a4e-1111-4222-8333-444455556666"}},
+            {"t": 0, "dir": "receive", "data": {"type": "pong"}},
+        ],
+    ),
     "custom": (lambda rng: {"type": "ping", "n": rng.random()},),
 }
 

@@ -26,6 +26,16 @@ def server(arguments: Sequence[str]) -> int:
     return serve(arguments)
 
 
+def report(arguments: Sequence[str]) -> int:
+    """Show one run again, or several beside the first: see ``locust-ext report --help``.
+
+    Exit codes: 0 · 1 a file that is no result · 4 one of several runs is not valid · 5 a regression against the first.
+    """
+    from locust_ext.report import report as tell
+
+    return tell(arguments)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One subcommand: its line in the help, and what it does with the arguments after its name."""
@@ -36,6 +46,7 @@ class Command:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "server": Command("start the reference server (locust-ext server --help: its flags)", server),
+    "report": Command("show a summary.json in any format, or compare several with the first of them", report),
 }
 
 

@@ -67,7 +67,7 @@ def test_an_unknown_subcommand_exits_2_and_names_the_nearest(capsys: pytest.Capt
     with pytest.raises(SystemExit) as ended:
         cli.main(["sever"])
     assert ended.value.code == 2
-    assert "unknown command 'sever', expected one of server; did you mean 'server'?" in capsys.readouterr().err
+    assert "unknown command 'sever', expected one of server, report; did you mean 'server'?" in capsys.readouterr().err
 
 
 def test_a_subcommand_gets_all_arguments_after_its_name_and_gives_the_exit_code(

@@ -6,6 +6,25 @@ from collections.abc import Callable
 from typing import Final
 
 from locust_ext.model import Snapshot
+from locust_ext.outputs.advice_failures import (
+    connections_drop,
+    fan_out_misses,
+    many_cancelled,
+    one_operation_fails,
+    target_refuses,
+    timeouts_prevail,
+    users_read_too_slowly,
+)
+from locust_ext.outputs.advice_timing import (
+    fails_at_the_start,
+    falls_at_the_end,
+    late_replies,
+    long_tail,
+    slow_connects,
+    strange_replies,
+    too_few_samples,
+    waits_before_the_send,
+)
 from locust_ext.outputs.text import shown
 
 Advice = Callable[[Snapshot], str | None]
@@ -78,4 +97,20 @@ RULES_OF_THUMB: Final[tuple[Advice, ...]] = (
     _no_descriptors,
     _no_ports,
     _generator_too_slow,
+    connections_drop,
+    target_refuses,
+    timeouts_prevail,
+    one_operation_fails,
+    fails_at_the_start,
+    falls_at_the_end,
+    slow_connects,
+    waits_before_the_send,
+    long_tail,
+    late_replies,
+    strange_replies,
+    fan_out_misses,
+    users_read_too_slowly,
+    many_cancelled,
+    too_few_samples,
 )
+"""In the order of how much they say about the rest."""

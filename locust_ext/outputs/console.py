@@ -8,7 +8,17 @@ from typing import Final
 
 from locust_ext.model import EMPTY, ROUND_TRIP_TYPES, Comparison, Distribution, Snapshot
 from locust_ext.outputs.advice import advice
-from locust_ext.outputs.text import change_text, count_text, fan_out_text, ms_text, percent_text, rate_text, shown
+from locust_ext.outputs.highlights import highlight_rows
+from locust_ext.outputs.text import (
+    change_text,
+    count_text,
+    fan_out_text,
+    ms_text,
+    percent_text,
+    rate_text,
+    recovery_text,
+    shown,
+)
 from locust_ext.outputs.verdict import verdict
 
 WIDTH: Final = 80
@@ -44,6 +54,8 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         parts.append(count_text(connections.reconnects, "reconnect"))
         parts += [f"peak {connections.peak_open:,} open"] if connections.peak_open else []
         yield "Connections", ", ".join(parts)
+    if recovery := recovery_text(connections):
+        yield "Back again", recovery
     if traffic.messages_sent or traffic.messages_received:
         yield (
             "Messages",
@@ -64,6 +76,7 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     http = snapshot.of_type(*_HTTP)
     if http:
         yield "HTTP requests", _percentiles(EMPTY.plus(*(operation.latency for operation in http)))
+    yield from highlight_rows(snapshot)
     if snapshot.finished:
         yield "Failures", _failures(snapshot)
     if snapshot.cancelled:

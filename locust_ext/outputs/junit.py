@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from locust_ext.model import ComparedFigure, Snapshot
@@ -15,12 +15,20 @@ def junit_xml(snapshot: Snapshot) -> str:
 
     A rule without data and a figure with too few samples are `skipped`: neither passed nor failed.
     """
+    return junit_of([("", snapshot)])
+
+
+def junit_of(runs: Sequence[tuple[str, Snapshot]]) -> str:
+    """The same of several runs in one file; their suites bear the runs' names, where those are not empty."""
     root = ElementTree.Element("testsuites", name="locust-ext")
-    _add(root, snapshot, "run", [_run_case(snapshot)])
-    if snapshot.rules:
-        _add(root, snapshot, "rules", [(rule.name, rule.outcome, rule.text) for rule in snapshot.rules])
-    if snapshot.comparison is not None:
-        _add(root, snapshot, "baseline", list(_compared(snapshot.comparison.figures)))
+    for name, snapshot in runs:
+        _add(root, snapshot, "run", name, [_run_case(snapshot)])
+        if snapshot.rules:
+            _add(root, snapshot, "rules", name, [(rule.name, rule.outcome, rule.text) for rule in snapshot.rules])
+        if snapshot.comparison is not None:
+            _add(root, snapshot, "baseline", name, list(_compared(snapshot.comparison.figures)))
+    for count in ("tests", "failures", "errors", "skipped"):
+        root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -43,12 +51,12 @@ def _compared(figures: tuple[ComparedFigure, ...]) -> Iterator[tuple[str, str, s
         yield operation or "all operations", outcome, text
 
 
-def _add(root: ElementTree.Element, snapshot: Snapshot, name: str, cases: list[tuple[str, str, str]]) -> None:
+def _add(root: ElementTree.Element, snapshot: Snapshot, name: str, run: str, cases: list[tuple[str, str, str]]) -> None:
     outcomes = [outcome for _, outcome, _ in cases]
     suite = ElementTree.SubElement(
         root,
         "testsuite",
-        name=name,
+        name=f"{name} {shown(run, 100)}" if run else name,
         tests=str(len(cases)),
         failures=str(outcomes.count("failed")),
         skipped=str(outcomes.count("no_data")),
@@ -58,7 +66,9 @@ def _add(root: ElementTree.Element, snapshot: Snapshot, name: str, cases: list[t
     if snapshot.run.started_at:
         suite.set("timestamp", snapshot.run.started_at.split("+")[0].removesuffix("Z"))
     for title, outcome, text in cases:
-        case = ElementTree.SubElement(suite, "testcase", classname=f"locust-ext.{name}", name=shown(title, 200))
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"locust-ext.{name}", name=shown(title, 200), time="0"
+        )
         if outcome == "failed":
             failure = ElementTree.SubElement(case, "failure", message=shown(text, 500), type=name)
             failure.text = shown(text, 2000)

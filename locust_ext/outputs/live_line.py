@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from locust_ext.model import EMPTY, Distribution, Snapshot
 from locust_ext.outputs.text import count_text, ms_text, percent_text, rate_text
+
+_TOLD: Final = ("open", "waiting", "failed", "idle")
+"""States of connections that last; the others pass."""
 
 
 def live_line(before: Snapshot, now: Snapshot) -> str:
@@ -16,7 +21,8 @@ def live_line(before: Snapshot, now: Snapshot) -> str:
     seconds = now.run.duration_s - before.run.duration_s
     finished, failures = now.finished - before.finished, now.failures - before.failures
     parts = [f"{now.run.duration_s:,.0f} s"]
-    parts += [f"{now.connections.states['open']:,} open"] if now.connections.states.get("open") else []
+    states = now.connections.states
+    parts += [", ".join(f"{states[state]:,} {state}" for state in _TOLD if states.get(state))]
     parts.append(f"{rate_text(finished, seconds) or '0/s'} finished")
     sent = now.traffic.messages_sent - before.traffic.messages_sent
     received = now.traffic.messages_received - before.traffic.messages_received
@@ -31,7 +37,7 @@ def live_line(before: Snapshot, now: Snapshot) -> str:
     )
     if not now.run.valid:
         parts.append("not valid")
-    return "; ".join(parts)
+    return "; ".join(part for part in parts if part)
 
 
 def _began_anew(before: Snapshot, now: Snapshot) -> bool:

@@ -1,13 +1,14 @@
 """`summary.json`: the whole result for programs. What was not measured is absent, never 0 and never null.
 
 `summary.schema.json` beside this file is its JSON Schema; `schema` in the document is that schema's number, which grows
-when a key changes its meaning or goes.
+when a key changes its meaning or goes. With the histograms it holds all that the other reports are made of, but for the
+rows of `timeline.csv` and `resources.csv`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from typing import Any, Final
 
 from locust_ext.model import (
@@ -15,11 +16,14 @@ from locust_ext.model import (
     GeneratorStats,
     OperationStats,
     PushStats,
+    RecoveryStats,
     RunInfo,
     Snapshot,
     TrafficStats,
     Warmup,
 )
+from locust_ext.outputs.advice import advice
+from locust_ext.outputs.highlights import highlights_dict
 from locust_ext.outputs.text import PERCENTILES, ms
 
 SCHEMA: Final = 1
@@ -40,11 +44,13 @@ _COUNTS: Final = (
 
 def summary_json(snapshot: Snapshot) -> str:
     """`summary_dict` as indented JSON text."""
-    return json.dumps(summary_dict(snapshot), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(summary_dict(snapshot), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair in a name stays what it is
 
 
 def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
     """The document: numbers in the units that their keys name, rates from 0 to 1."""
+    snapshot = replace(snapshot, run=replace(snapshot.run, duration_s=round(snapshot.run.duration_s, 3)))
     traffic, seconds = snapshot.traffic, snapshot.run.duration_s
     messages = _messages(traffic)
     throughput = {}
@@ -71,6 +77,10 @@ def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
         "push_metrics": {push.event: _push(push) for push in snapshot.pushes},
         "operations": [_operation(operation) for operation in snapshot.operations],
     }
+    if found := highlights_dict(snapshot):
+        document["highlights"] = found
+    if sentences := advice(snapshot):
+        document["recommendations"] = sentences
     if snapshot.generators:
         document["resources"] = {"generator": [_generator(generator) for generator in snapshot.generators]}
     if snapshot.warmup is not None:
@@ -104,10 +114,14 @@ def _generator(generator: GeneratorStats) -> dict[str, Any]:
     found: dict[str, Any] = {
         "worker": generator.worker,
         "cpu_percent": {"avg": round(generator.cpu_percent, 1), "max": round(generator.cpu_max_percent, 1)},
+        "seconds": round(generator.seconds, 3),
         "loop_lag_ms": _milliseconds(generator.lag),
     }
+    if generator.lag.count:
+        found["loop_lag_histogram"] = generator.lag.to_text()
     if generator.lateness.count:
         found["send_lateness_ms"] = _milliseconds(generator.lateness)
+        found["send_lateness_histogram"] = generator.lateness.to_text()
     if generator.bottleneck:
         found["bottleneck"] = [
             {"from_s": round(from_s, 3), "to_s": round(to_s, 3)} for from_s, to_s in generator.bottleneck
@@ -126,7 +140,7 @@ def _warmup(warmup: Warmup) -> dict[str, Any]:
             {
                 key: value
                 for key, value in _operation(operation).items()
-                if key not in ("histogram", "service_ms", "in_flight")
+                if key not in ("service_ms", "service_histogram", "in_flight")
             }
             for operation in warmup.operations
         ],
@@ -165,12 +179,31 @@ def _connections(snapshot: Snapshot) -> dict[str, Any]:
     metrics["peak_open"] = snapshot.connections.peak_open
     if snapshot.connections.inbox_dropped:
         metrics["inbox_dropped"] = snapshot.connections.inbox_dropped
+    if snapshot.connections.states:
+        metrics["states"] = dict(snapshot.connections.states)
+    if snapshot.connections.recoveries:
+        metrics["recovery_ms"] = _milliseconds(snapshot.connections.recovery)
+        metrics["failovers"] = snapshot.connections.failovers
+        metrics["recoveries"] = [_recovery(each) for each in snapshot.connections.recoveries]
     ended = snapshot.connections.ended
     if ended.lifetime_ms.count:
         metrics["lifetime_s"] = _milliseconds(ended.lifetime_ms)
         for figure in ("messages_sent", "messages_received", "bytes_sent", "bytes_received"):
             metrics[f"{figure}_per_connection"] = _plain(getattr(ended, figure))
+        metrics["histograms"] = {
+            each.name: getattr(ended, each.name).to_text() for each in fields(ended) if getattr(ended, each.name).count
+        }
     return metrics
+
+
+def _recovery(recovery: RecoveryStats) -> dict[str, Any]:
+    return {
+        "user": recovery.user,
+        "channel": recovery.channel,
+        "failovers": recovery.failovers,
+        "recovery_ms": _milliseconds(recovery.time),
+        "histogram": recovery.time.to_text(),
+    }
 
 
 def _plain(distribution: Distribution) -> dict[str, float]:
@@ -217,6 +250,8 @@ def _operation(operation: OperationStats) -> dict[str, Any]:
         found["service_ms"] = _milliseconds(operation.service)
     if operation.latency.count:
         found["histogram"] = operation.latency.to_text()
+    if operation.service is not None and operation.service.count:
+        found["service_histogram"] = operation.service.to_text()
     return found
 
 
@@ -228,8 +263,8 @@ def _push(push: PushStats) -> dict[str, Any]:
         found["never_came"] = push.never_came
     if push.reach is not None:
         found["reach"] = round(push.reach, 9)
-    if push.lag is not None:
-        found["lag_ms"] = _milliseconds(push.lag)
-    if push.spread is not None:
-        found["spread_ms"] = _milliseconds(push.spread)
+    for key, distribution in (("lag", push.lag), ("spread", push.spread)):
+        if distribution is not None and distribution.count:
+            found[f"{key}_ms"] = _milliseconds(distribution)
+            found[f"{key}_histogram"] = distribution.to_text()
     return found

@@ -8,7 +8,18 @@ from typing import Final
 
 from locust_ext.model import EMPTY, Comparison, OperationStats, Snapshot
 from locust_ext.outputs.advice import advice
-from locust_ext.outputs.text import change_text, count_text, fan_out_text, ms_text, percent_text, rate_text, shown
+from locust_ext.outputs.highlights import highlight_rows
+from locust_ext.outputs.text import (
+    change_text,
+    count_text,
+    fan_out_text,
+    ms_text,
+    operation_text,
+    percent_text,
+    rate_text,
+    recovery_text,
+    shown,
+)
 from locust_ext.outputs.verdict import verdict
 
 MAX_OPERATIONS: Final = 50
@@ -55,6 +66,8 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
             f"{snapshot.dropped:,} dropped, {count_text(snapshot.connections.reconnects, 'reconnect')}, "
             f"peak {snapshot.connections.peak_open:,} open |"
         )
+    if recovery := recovery_text(snapshot.connections):
+        yield f"| Back again | {recovery} |"
     if traffic.messages_sent or traffic.messages_received:
         sent, received = traffic.messages_sent, traffic.messages_received
         yield (
@@ -79,6 +92,8 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
             f"| Round trips | p50 {ms_text(p50)}, p95 {ms_text(p95)}, p99 {ms_text(p99)}, "
             f"max {ms_text(latency.max_us)} ({latency.count:,}) |"
         )
+    for label, text in highlight_rows(snapshot):
+        yield f"| {label} | {escaped(text, 200)} |"
     if snapshot.failures:
         classes = ", ".join(f"{escaped(each, 40)} {count:,}" for each, count in snapshot.errors_by_class.items())
         yield (
@@ -105,8 +120,7 @@ def _operations(snapshot: Snapshot) -> Iterator[str]:
     for operation in operations[:MAX_OPERATIONS]:
         latency = operation.latency
         times = [ms_text(value) for value in (*latency.percentiles_us((50, 95, 99)), latency.max_us)]
-        name = " ".join([operation.type, operation.name, *(f"[{tag}]" for tag in operation.tags)])
-        yield f"| {escaped(name)} | {operation.ok:,} | {operation.failures:,} | {' | '.join(times)} |"
+        yield f"| {escaped(operation_text(operation))} | {operation.ok:,} | {operation.failures:,} | {' | '.join(times)} |"
     if len(operations) > MAX_OPERATIONS:
         yield ""
         yield f"… and {count_text(len(operations) - MAX_OPERATIONS, 'operation')} more in `summary.json`."

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from locust_ext.model import EMPTY, ComparedFigure, PushStats
+from locust_ext.model import EMPTY, ComparedFigure, ConnectionStats, OperationStats, PushStats
 
 PERCENTILES: Final = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p999": 99.9}
 """Key in reports -> per cent."""
@@ -19,10 +19,23 @@ def shown(text: str, width: int = 60) -> str:
     return safe if len(safe) <= width else safe[: width - 1] + "…"
 
 
+def operation_text(operation: OperationStats) -> str:
+    """`WS query [eu] [beta]`: type, name and tags, as everywhere; what came from outside is not yet made safe."""
+    return " ".join([operation.type, operation.name, *(f"[{tag}]" for tag in operation.tags)])
+
+
+_FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
+
 def cell(text: str) -> str:
     """A foreign text as a spreadsheet's cell: nothing in it is a formula (OWASP, CSV injection)."""
     safe = shown(text, 300)
-    return f"'{safe}" if safe.startswith(("=", "+", "-", "@")) else safe
+    return f"'{safe}" if safe.lstrip().startswith(_FORMULA) else safe
+
+
+def uncelled(text: str) -> str:
+    """What `cell` was given, if that was short and harmless to show."""
+    return text[1:] if text.startswith("'") and text[1:].lstrip().startswith(_FORMULA) else text
 
 
 def ms(microseconds: float) -> float:
@@ -84,3 +97,16 @@ def change_text(figure: ComparedFigure) -> str:
     if figure.figure == "error_rate":
         return f"{100 * (figure.after - figure.before):+.2g} points"
     return f"{100 * (figure.after / figure.before - 1):+.0f} %" if figure.before else "-"
+
+
+def recovery_text(connections: ConnectionStats) -> str:
+    """How soon lost connections were open again, and how many of them elsewhere; empty where none came back."""
+    time = connections.recovery
+    if not time.count:
+        return ""
+    p50, p95 = time.percentiles_us((50, 95))
+    failovers = f", {connections.failovers:,} of them on another host" if connections.failovers else ""
+    return (
+        f"{count_text(time.count)} after a loss{failovers}: p50 {ms_text(p50)}, p95 {ms_text(p95)}, "
+        f"max {ms_text(time.max_us)}"
+    )

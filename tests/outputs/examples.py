@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from locust_ext.core.accounting import Recorder
+from locust_ext.core.accounting.histogram import Histogram
 from locust_ext.model import Check, ComparedFigure, Comparison, Snapshot
 
 HOSTILE = "=1+1|<script>`x`\n\r\t\x1b[31m\u202e\"'&,;[a](http://b)*_é😀"
@@ -81,3 +84,52 @@ def bad() -> Snapshot:
         ),
         comparison=Comparison("earlier", figures, 0.1, ("users: 5 then, 6 now",)),
     )
+
+
+@dataclass(eq=False)
+class Connection:
+    """What the recorder asks of one that has ended."""
+
+    lifetime_s: float = 4.0
+    messages_sent: int = 3
+    messages_received: int = 7
+    bytes_sent: int = 30
+    bytes_received: int = 70
+
+
+def full() -> Snapshot:
+    """A run of 10 s after 2 s of warm-up, with everything that a `summary.json` can hold but rules and a baseline."""
+    recorder = Recorder()
+    recorder.begin("20260101T120000-f", 100.0, 2.0)
+    recorder.describe(started_at="2026-01-01T12:00:00.000+00:00", scenario="full", users=5)
+    for _ in range(30):
+        recorder.operation("WS", "query", 9000, 100, service_us=8000)
+    recorder.push("warm", 3)
+    recorder.traffic.messages_sent = 30
+    recorder.merge(recorder.end_warmup(102.0))
+    lag = Histogram()
+    lag.record(80_000)
+    for second in range(2, 12):
+        recorder.generator_period(float(second), 1.0, 950_000, lag.freeze())
+    recorder.sent_late(700)
+    connection = Connection()
+    recorder.connection_opened(connection)
+    recorder.connection_ended(connection)
+    recorder.tick(103.0)
+    for _ in range(1000):
+        recorder.operation("WS", "query", 3000, 100, service_us=2000)
+    recorder.tick(104.0)
+    for _ in range(300):
+        recorder.operation("WS", "set", 400_000, 10, tags=("eu",))
+        recorder.operation("GET", "/api", 1000, 5)
+    for _ in range(100):
+        recorder.operation("WS", "set", None, 0, "timed_out", "timeout", tags=("eu",))
+    recorder.recovered("Crowd", "/ws", 250_000, True)
+    recorder.recovered("Crowd", "/ws", 1_250_000, False)
+    recorder.recovered("Other", HOSTILE, 50_000, False)
+    recorder.connection_state(None, "waiting")
+    recorder.push("changed", 80, 700)
+    recorder.fan_out("changed", expected=20, reached=19, spread_us=900)
+    recorder.tick(105.0)
+    recorder.end(112.0)
+    return recorder.snapshot(112.0)

@@ -9,7 +9,7 @@ import pytest
 from locust_ext.core.accounting import Recorder
 from locust_ext.model import OperationStats, RunInfo, Snapshot, TrafficStats
 from locust_ext.outputs import console, verdict
-from tests.outputs.examples import bad, good
+from tests.outputs.examples import bad, full, good
 
 
 def test_a_good_run_reads_like_this() -> None:
@@ -24,8 +24,14 @@ def test_a_good_run_reads_like_this() -> None:
         "               0.90 ms\n"
         "Round trips    p50 2.00 ms, p95 5.00 ms, p99 5.00 ms, max 5.00 ms (2,000)\n"
         "HTTP requests  p50 3.20 ms, p95 3.20 ms, p99 3.20 ms, max 3.20 ms (200)\n"
+        "Top throughput 100/s WS query\n"
+        "Fastest        WS query, p95 1.95 ms\n"
+        "Slowest        SIO set [eu] [beta], p95 5.00 ms\n"
         "Failures       none of 2,450 operations\n"
         "Verdict        good: 2,450 operations, no failure\n"
+        "Look at        10 of 200 deliveries of context_changed never came: the target\n"
+        "               drops messages for slow receivers, or a connection is open before\n"
+        "               it is subscribed\n"
         "--------------------------------------------------------------------------------\n"
     )
 
@@ -99,3 +105,9 @@ def test_a_verdict_on_figures_that_are_not_all_in_says_so() -> None:
     recorder.expect_worker("w1")
     recorder.end(2.0)
     assert verdict(recorder.snapshot(2.0)) == "good so far: 1 operation, no failure"
+
+
+def test_how_soon_lost_connections_were_back_is_told_where_there_were_any() -> None:
+    assert "Back again" not in console(good())
+    text = " ".join(console(full()).split())
+    assert "Back again 3 after a loss, 1 of them on another host: p50 250 ms, p95 1,250 ms, max 1,250 ms" in text

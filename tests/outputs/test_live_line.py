@@ -35,6 +35,16 @@ def test_it_tells_what_happened_since_the_line_before() -> None:
     )
 
 
+def test_the_states_that_last_are_told_and_those_that_pass_are_not() -> None:
+    told = recorder()
+    for state in ("open", "waiting", "waiting", "failed", "idle", "connecting", "closed"):
+        told.connection_state(None, state)
+    assert (
+        live_line(Snapshot(), told.snapshot(5.0))
+        == "5 s; 2 open, 2 waiting, 1 failed, 1 idle; 0.0/s finished; no failure"
+    )
+
+
 def test_after_a_reset_it_tells_what_happened_since_then() -> None:
     told = recorder()
     for _ in range(100):
@@ -73,7 +83,7 @@ def test_a_generator_that_was_the_bottleneck_is_told_in_every_report() -> None:
         "worker,start_s,length_s,cpu_percent,loop_lag_p99_ms,loop_lag_max_ms,send_lateness_p99_ms,over_limit",
         ",0,1.0,95.0,80.0,80.0,0.7,1",
     ]
-    (sentence,) = advice(snapshot)
+    sentence = advice(snapshot)[0]
     assert "(--processes), more machines, or fewer users" in sentence
     assert "Look at: the load generator was too slow" in REPORTS["summary.md"](snapshot)
     assert [line.split(",")[-2] for line in REPORTS["timeline.csv"](snapshot).splitlines()[1:]] == ["0"] * 5

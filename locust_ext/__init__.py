@@ -22,6 +22,7 @@ __all__ = [
     "ConfirmedBy",
     "ConnectFailed",
     "ConnectionLost",
+    "ConnectionPool",
     "ContextServerUser",
     "DeflateOffer",
     "ErrorReply",
@@ -72,6 +73,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "locust_ext.plugin.extension": ("Extension", "attach", "install"),
     "locust_ext.plugin.users.agent": ("AgentUser",),
     "locust_ext.plugin.users.context": ("ContextServerUser",),
+    "locust_ext.plugin.users.pool": ("ConnectionPool",),
     "locust_ext.plugin.users.realistic": ("RealisticUser",),
     "locust_ext.plugin.users.socketio": ("FastSocketIOUser",),
     "locust_ext.plugin.users.websocket": ("WebSocketUser",),
@@ -106,6 +108,7 @@ if TYPE_CHECKING:
     from locust_ext.plugin.extension import Extension, attach, install
     from locust_ext.plugin.users.agent import AgentUser
     from locust_ext.plugin.users.context import ContextServerUser
+    from locust_ext.plugin.users.pool import ConnectionPool
     from locust_ext.plugin.users.realistic import RealisticUser
     from locust_ext.plugin.users.socketio import FastSocketIOUser
     from locust_ext.plugin.users.websocket import WebSocketUser

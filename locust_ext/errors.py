@@ -106,6 +106,17 @@ class ConfigError(LocustExtError):
         self.nearest = nearest
         self._shows_value = shows_value
 
+    def under(self, key: str, source: str = "", *, shows_value: bool = True) -> ConfigError:
+        """The same error, told by whoever knows more of the place: ``key`` stands before its own key."""
+        return ConfigError(
+            self.expected,
+            source=self.source or source,
+            key=".".join(part for part in (key, self.key) if part),
+            value=self.value,
+            nearest=self.nearest,
+            shows_value=self._shows_value and shows_value,
+        )
+
     def __str__(self) -> str:
         where = ": ".join(part for part in (self.source, self.key) if part)
         got = f" (got {self.value!r})" if self._shows_value and self.value is not None else ""

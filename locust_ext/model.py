@@ -21,6 +21,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from locust_ext.comparison import (
+    Check as Check,
+    ComparedFigure as ComparedFigure,
+    Comparison as Comparison,
+)
+from locust_ext.connection_stats import (
+    NO_CONNECTIONS as NO_CONNECTIONS,
+    ConnectionStats as ConnectionStats,
+    ConnectionTotals as ConnectionTotals,
+    RecoveryStats as RecoveryStats,
+)
 from locust_ext.distribution import (
     BUCKETS as BUCKETS,
     EMPTY as EMPTY,
@@ -29,6 +40,16 @@ from locust_ext.distribution import (
     Distribution as Distribution,
     bucket_bounds_us as bucket_bounds_us,
     bucket_of as bucket_of,
+)
+from locust_ext.fan_out_delta import (
+    AudienceChanges as AudienceChanges,
+    FanOutDelta as FanOutDelta,
+    FanOutPart as FanOutPart,
+)
+from locust_ext.generator_stats import (
+    GeneratorPeriod as GeneratorPeriod,
+    GeneratorRow as GeneratorRow,
+    GeneratorStats as GeneratorStats,
 )
 
 ROUND_TRIP_TYPES: Final = ("WS", "SIO")
@@ -113,38 +134,6 @@ class PushStats:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionTotals:
-    """What each connection came to by its end (or by the end of the run), a sample a connection.
-
-    Plain numbers: where a `Distribution` says `_us`, it means the unit in the name of the field.
-    """
-
-    lifetime_ms: Distribution = EMPTY
-    messages_sent: Distribution = EMPTY
-    messages_received: Distribution = EMPTY
-    bytes_sent: Distribution = EMPTY
-    bytes_received: Distribution = EMPTY
-
-
-NO_CONNECTIONS: Final = ConnectionTotals()
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionStats:
-    """Connections now. How many were opened, failed and dropped follows from the CONNECT and DROP operations."""
-
-    states: Mapping[str, int] = field(default_factory=dict)
-    """idle, connecting, open, closing, waiting (backoff), closed, failed -> connections; empty states are left out."""
-    peak_open: int = 0
-    """Most that were open at once; over several workers the sum of their peaks, an upper bound."""
-    reconnects: int = 0
-    closed_in_order: int = 0
-    inbox_dropped: int = 0
-    """Messages thrown away because a connection's inbox was full: its user read too slowly."""
-    ended: ConnectionTotals = NO_CONNECTIONS
-
-
-@dataclass(frozen=True, slots=True)
 class TrafficStats:
     """Application messages and their payload bytes; control frames and Engine.IO packets are none."""
 
@@ -152,66 +141,6 @@ class TrafficStats:
     messages_received: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratorPeriod:
-    """How one process that makes load fared for some time, usually a second: what it says about its own latencies."""
-
-    start_s: float
-    """Since this process began the run."""
-    length_s: float
-    cpu_us: int = 0
-    """CPU time that the process used, all its threads."""
-    lag: Distribution = EMPTY
-    """How late due timers fired; a loop that stood still counts for every moment at which one would have been due."""
-    lateness: Distribution = EMPTY
-    """Paced modes: from the intended to the actual send."""
-
-    @property
-    def end_s(self) -> float:
-        return self.start_s + self.length_s
-
-    @property
-    def cpu_percent(self) -> float:
-        """100: one core."""
-        return self.cpu_us / self.length_s / 10_000 if self.length_s else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratorRow:
-    """A `GeneratorPeriod` without its histograms, as it is kept for `resources.csv`."""
-
-    start_s: float
-    length_s: float
-    cpu_percent: float
-    lag_p99_us: int | None = None
-    lag_max_us: int | None = None
-    lateness_p99_us: int | None = None
-    over_limit: bool = False
-    """Loop lag or CPU was over its limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratorStats:
-    """One process that makes load, over the run."""
-
-    worker: str
-    """Empty: the one process of the run."""
-    cpu_us: int = 0
-    seconds: float = 0.0
-    cpu_max_percent: float = 0.0
-    lag: Distribution = EMPTY
-    lateness: Distribution = EMPTY
-    rows: tuple[GeneratorRow, ...] = ()
-    """A second each; longer ones where the run is long or the workers are many."""
-    bottleneck: tuple[tuple[float, float], ...] = ()
-    """From when to when (seconds of the run) latencies measure the generator and not the target."""
-
-    @property
-    def cpu_percent(self) -> float:
-        """Average; 100: one core."""
-        return self.cpu_us / self.seconds / 10_000 if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,50 +212,6 @@ class Second:
     """False: a generator was the bottleneck, so that latencies measure it and not the target."""
     warmup: bool = False
     """Before the end of the warm-up: in no other figure."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was asked of the run: a rule, and what came of it."""
-
-    name: str
-    outcome: str
-    """`passed`, `failed` or `no_data`."""
-    text: str = ""
-    """What was measured against what was asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedFigure:
-    """One figure of this run beside the same of the baseline."""
-
-    operation: str
-    """Type and name; empty for the run as a whole."""
-    figure: str
-    """With its unit: `p95_ms`, `error_rate`, `per_second`."""
-    before: float | None
-    after: float | None
-    outcome: str
-    """`same`, `worse`, `better` or `no_data` (too few samples, or not in both runs)."""
-    p_value: float | None = None
-    """How likely a difference as large is if nothing changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """This run against a baseline."""
-
-    baseline: str
-    """Name of the baseline: its run id."""
-    figures: tuple[ComparedFigure, ...]
-    tolerance: float
-    """Relative change, 0 to 1, that does not count."""
-    caveats: tuple[str, ...] = ()
-    """Why the two runs may not be comparable."""
-
-    @property
-    def regressions(self) -> tuple[ComparedFigure, ...]:
-        return tuple(figure for figure in self.figures if figure.outcome == "worse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,56 +296,6 @@ class Snapshot:
     @property
     def pushes_received(self) -> int:
         return sum(push.received for push in self.pushes)
-
-
-@dataclass(frozen=True, slots=True)
-class FanOutPart:
-    """What one process knows of one fan-out; times are microseconds of its own monotonic clock."""
-
-    id: int
-    """The same in every process: a hash of the audience and of what ties a push to its cause. Below 2**53."""
-    kind: int
-    """`HEARD`, `SENT`, `WAITING` or `VOID` of `core.accounting.fanout`."""
-    event: str = ""
-    """What the pushes are called; in the sender's part only, as the next three."""
-    audience: str = ""
-    sent_us: int = 0
-    skips: int = 0
-    """1: the sender's own connection was open all the time and is not among the receivers; else 0."""
-    heard: int = 0
-    """Receivers, without those in `unsure`."""
-    gone: int = 0
-    """How many of them have closed before the grace was over."""
-    first_us: int = 0
-    last_us: int = 0
-    unsure: tuple[tuple[int, int, int], ...] = ()
-    """`(joined, left or 0, heard)` of receivers that may have come too late or gone too early: the send decides."""
-    offsets: Distribution | None = None
-    """From `first_us` to each receiver, where the send's time is known to the sender alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudienceChanges:
-    """Connections that joined and left an audience, in microseconds of the process's monotonic clock."""
-
-    name: str
-    joined_us: tuple[int, ...] = ()
-    left_us: tuple[tuple[int, int], ...] = ()
-    """`(left, joined)`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FanOutDelta:
-    """The part of a `Delta` that fan-outs are joined from."""
-
-    host: str
-    """Processes that say the same share a monotonic clock."""
-    clock_us: int
-    """That clock, at the drain."""
-    blind_from_us: int | None = None
-    """Fan-outs sent since then are not all in here: there were too many. None: all are."""
-    audiences: tuple[AudienceChanges, ...] = ()
-    parts: tuple[FanOutPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

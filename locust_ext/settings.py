@@ -8,75 +8,37 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, get_args
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from locust_ext.errors import ConfigError
-
-MIX_NAMES: Final = ("event", "command", "query", "monitoring", "ping", "heartbeat")
-"""The message generators that a profile's mix may name: those of the agent channel."""
-
-
-def _wrong(expected: str) -> PydanticCustomError:
-    return PydanticCustomError("expected", "{expected}", {"expected": expected})
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise _wrong("expected a number")
-    return value
-
-
-def _pair(value: Any) -> Any:
-    if not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise _wrong("expected a pair [low, high]")
-    return tuple(value)
-
-
-def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise _wrong("expected a pair [low, high] with low not above high")
-    return pair
-
-
-def _mix(mix: dict[str, float]) -> dict[str, float]:
-    for name in mix:
-        if name not in MIX_NAMES:
-            raise PydanticCustomError("unknown_name", "{name}", {"name": name, "valid": MIX_NAMES})
-    if not any(mix.values()):
-        raise _wrong("expected at least one weight above 0")
-    return mix
-
-
-def _base_url(value: str | None) -> str | None:
-    if value is None:
-        return None
-    try:
-        parts = urlsplit(value)
-        good = parts.scheme in ("http", "https", "ws", "wss") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise _wrong("expected a base URL, such as http://127.0.0.1:8000")
-    return value
-
-
-_Weight = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
-_Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1, allow_inf_nan=False)]
-_Above0 = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
-_Seconds = Annotated[tuple[_Above0, _Above0], BeforeValidator(_pair), AfterValidator(_ordered)]
-_Bytes = Annotated[
-    tuple[Annotated[int, BeforeValidator(_number), Field(ge=0)], Annotated[int, BeforeValidator(_number), Field(ge=0)]],
-    BeforeValidator(_pair),
-    AfterValidator(_ordered),
-]
+from locust_ext.setting_types import (
+    MIX_NAMES as MIX_NAMES,
+    Above0,
+    Bytes,
+    Seconds,
+    Share,
+    Weight,
+    base_url,
+    mix_of_generators,
+    number,
+    wrong,
+)
+from locust_ext.settings_file import read_yaml as read_yaml, substituted
+from locust_ext.user_settings import Lifecycle, Messages, UserSettings
 
 
 class _Model(BaseModel):
@@ -86,45 +48,45 @@ class _Model(BaseModel):
 class ContextSettings(_Model):
     """The operations on the context server."""
 
-    reads: _Share = 0.8
+    reads: Share = 0.8
     """Share of reads; the rest are writes."""
-    keys: Annotated[int, BeforeValidator(_number), Field(ge=1)] = 100
-    value_bytes: _Bytes = (16, 256)
+    keys: Annotated[int, BeforeValidator(number), Field(ge=1)] = 100
+    value_bytes: Bytes = (16, 256)
     """At least 30 are written: each value begins with a marker."""
 
 
 class ActionShares(_Model):
     """Where a profile's actions go; the shares are normalised."""
 
-    agent: _Weight = 0.7
-    context: _Weight = 0.2
-    live: _Weight = 0.1
+    agent: Weight = 0.7
+    context: Weight = 0.2
+    live: Weight = 0.1
 
     @model_validator(mode="after")
     def _any_above_0(self) -> ActionShares:
         if not self.agent + self.context + self.live:
-            raise _wrong("expected at least one share above 0")
+            raise wrong("expected at least one share above 0")
         return self
 
 
 class Profile(_Model):
     """One kind of user."""
 
-    share: _Weight
+    share: Weight
     """Of all users; the shares of the profiles are normalised, 0 leaves the profile out."""
-    interval_s: _Above0
+    interval_s: Above0
     """Seconds between two actions."""
-    mix: Annotated[dict[str, _Weight], AfterValidator(_mix)]
+    mix: Annotated[dict[str, Weight], AfterValidator(mix_of_generators)]
     """Weights of the agent channel's message generators."""
-    connected_s: _Seconds | None = None
+    connected_s: Seconds | None = None
     """Seconds of one stay, drawn from [low, high]; null: always connected."""
-    away_s: _Seconds | None = None
+    away_s: Seconds | None = None
     """Seconds between two stays, drawn from [low, high]; given exactly if ``connected_s`` is."""
 
     @model_validator(mode="after")
     def _comes_and_goes_or_stays(self) -> Profile:
         if (self.connected_s is None) != (self.away_s is None):
-            raise _wrong("expected connected_s and away_s together, or neither")
+            raise wrong("expected connected_s and away_s together, or neither")
         return self
 
     def scaled(self, time_scale: float) -> Profile:
@@ -173,9 +135,9 @@ _PROFILES: Final[dict[str, dict[str, Any]]] = {
 class RealisticSettings(_Model):
     """The realistic scenario."""
 
-    time_scale: _Above0 = 1.0
+    time_scale: Above0 = 1.0
     """Multiplies interval_s, connected_s and away_s of every profile: under 1 for short demonstrations."""
-    agent_host: Annotated[str | None, AfterValidator(_base_url)] = None
+    agent_host: Annotated[str | None, AfterValidator(base_url)] = None
     """Base URL of an agent channel on another port; null: the host of the run. ``--ext-agent-host`` wins."""
     context: ContextSettings = ContextSettings()
     shares: ActionShares = ActionShares()
@@ -186,7 +148,7 @@ class RealisticSettings(_Model):
     @model_validator(mode="after")
     def _any_users(self) -> RealisticSettings:
         if not any(profile.share for profile in self.profiles.values()):
-            raise _wrong("expected at least one profile with a share above 0")
+            raise wrong("expected at least one profile with a share above 0")
         return self
 
     def scaled_profiles(self) -> dict[str, Profile]:
@@ -197,29 +159,29 @@ class RealisticSettings(_Model):
 class GeneratorSettings(_Model):
     """Up to where a process that makes load is trusted with its own latencies; beyond it the run is not valid."""
 
-    max_loop_lag_ms: _Above0 = 50.0
+    max_loop_lag_ms: Above0 = 50.0
     """How late a due timer may fire, of the 99th percentile of a second."""
-    max_cpu_percent: _Above0 = 90.0
+    max_cpu_percent: Above0 = 90.0
     """100: one core."""
 
 
 class BaselineSettings(_Model):
     """What does not count as a change against ``--ext-baseline``."""
 
-    tolerance: _Weight = 0.10
+    tolerance: Weight = 0.10
     """Relative change of a latency or a throughput."""
-    error_rate_tolerance: _Share = 0.001
+    error_rate_tolerance: Share = 0.001
     """Difference of two error rates."""
-    latency_tolerance_ms: _Weight = 0.0
+    latency_tolerance_ms: Weight = 0.0
     """Differences of latencies up to this never count."""
-    alpha: Annotated[float, BeforeValidator(_number), Field(gt=0, le=0.5)] = 0.01
+    alpha: Annotated[float, BeforeValidator(number), Field(gt=0, le=0.5)] = 0.01
     """Chance that a comparison of two equal runs calls any figure changed."""
 
 
 class LogSettings(_Model):
     """What a run without web UI says while it goes on."""
 
-    summary_every_s: _Weight = 10.0
+    summary_every_s: Weight = 10.0
     """Seconds between two lines of live figures; 0: none."""
 
 
@@ -230,6 +192,13 @@ class StatisticsSettings(_Model):
     """Percentiles below 100 ms finer than Locust's whole milliseconds."""
 
 
+class RecordSettings(_Model):
+    """What ``--ext-record`` writes."""
+
+    max_bytes: Annotated[int, BeforeValidator(number), Field(ge=1)] = 100_000_000
+    """Size of a process's file at which the recording ends; the run goes on."""
+
+
 class Settings(_Model):
     """Everything that a settings file may hold; every key has a default."""
 
@@ -238,6 +207,20 @@ class Settings(_Model):
     baseline: BaselineSettings = BaselineSettings()
     log: LogSettings = LogSettings()
     statistics: StatisticsSettings = StatisticsSettings()
+    record: RecordSettings = RecordSettings()
+    users: dict[str, UserSettings] = Field(default_factory=dict)
+    """By the name of the class; instead of what its code says."""
+    lifecycle: Lifecycle = Field(default_factory=dict)
+    """Parameters of lifecycle patterns that are given by their name."""
+    messages: Messages = Field(default_factory=dict)
+    """Parameters of message generators that are given by their name."""
+
+    _from_environ: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def is_secret(self, *keys: str) -> bool:
+        """Whether the value at this path came from an environment variable, or holds one that did."""
+        key = ".".join(part for part in keys if part)
+        return _is_secret(key, self._from_environ)
 
 
 def load_settings(path: str | Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -253,11 +236,17 @@ def load_settings(path: str | Path, environ: Mapping[str, str] | None = None) ->
     if not isinstance(document, dict):
         raise ConfigError("expected a mapping of keys", source=source, value=document)
     from_environ: set[str] = set()
-    document = _substituted(document, "", source, os.environ if environ is None else environ, from_environ)
+    document = substituted(document, "", source, os.environ if environ is None else environ, from_environ)
     try:
-        return Settings.model_validate(_over_defaults(document))
+        made = Settings.model_validate(_over_defaults(document))
     except ValidationError as error:
         raise _as_config_error(error.errors(include_url=False)[0], source, from_environ) from None
+    made._from_environ = frozenset(from_environ)
+    return made
+
+
+def _is_secret(key: str, from_environ: Iterable[str]) -> bool:
+    return any(key == one or key.startswith(f"{one}.") or one.startswith(f"{key}.") for one in from_environ)
 
 
 def json_schema() -> dict[str, Any]:
@@ -303,64 +292,6 @@ def _share(text: str, number: str, source: str) -> float:
     return share
 
 
-def read_yaml(path: str | Path) -> Any:
-    """The document of a YAML file (None if empty). ``ConfigError`` if unreadable, malformed, or with a key twice."""
-    source = str(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"the file cannot be read: {error.strerror}", source=source) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError("expected a file in UTF-8", source=source) from error
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise ConfigError(f"not valid YAML{where}: {problem}", source=source) from error
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping, where YAML itself would let the last one win in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} stands here a second time", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
-
-
-def _substituted(value: Any, key: str, source: str, environ: Mapping[str, str], from_environ: set[str]) -> Any:
-    """``value`` with its variables filled in; the key paths of what changed are added to ``from_environ``."""
-    if isinstance(value, dict):
-        return {
-            name: _substituted(item, f"{key}.{name}".lstrip("."), source, environ, from_environ)
-            for name, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_substituted(item, f"{key}.{index}", source, environ, from_environ) for index, item in enumerate(value)]
-    if not isinstance(value, str) or "${" not in value:
-        return value
-
-    def filled(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in environ:
-            raise ConfigError(f"the environment variable {name!r} is not set", source=source, key=key)
-        return environ[name]
-
-    from_environ.add(key)
-    return _VARIABLE.sub(filled, value)
-
-
 def _over_defaults(document: dict[Any, Any]) -> dict[Any, Any]:
     """The document with the keys that its profiles leave to their defaults, and the profiles that it does not name."""
     realistic = document.get("realistic")
@@ -394,7 +325,7 @@ def _as_config_error(error: ErrorDetails, source: str, from_environ: set[str]) -
     kind, context = error["type"], error.get("ctx", {})
     location = [part for part in error["loc"] if part != "[key]"]
     key = ".".join(str(part) for part in location)
-    secret = any(key == one or key.startswith(f"{one}.") or one.startswith(f"{key}.") for one in from_environ)
+    secret = _is_secret(key, from_environ)
     value = error["input"]
     nearest = None
     if kind == "extra_forbidden":
@@ -428,10 +359,13 @@ def _keys_at(location: list[int | str]) -> list[str]:
     for part in location:
         if part == "profiles":
             model = Profile
+        elif part == "users":
+            model = UserSettings
         elif isinstance(part, str) and part in model.model_fields:
-            inner = model.model_fields[part].annotation
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                model = inner
+            annotation = model.model_fields[part].annotation
+            for inner in (annotation, *get_args(annotation)):
+                if isinstance(inner, type) and issubclass(inner, BaseModel):
+                    model = inner
     return list(model.model_fields)
 
 

@@ -108,7 +108,8 @@ MIX = "event, command, query, monitoring, ping, heartbeat"
     [
         (
             "realstic: {}",
-            "realstic: unknown key, expected one of realistic, generator, baseline, log, statistics; did you mean 'realistic'?",
+            "realstic: unknown key, expected one of realistic, generator, baseline, log, statistics, record, users, lifecycle, "
+            "messages; did you mean 'realistic'?",
         ),
         (
             "realistic: {time_scal: 2}",
@@ -190,6 +191,7 @@ MIX = "event, command, query, monitoring, ping, heartbeat"
         ),
         ("baseline: {tolerance: low}", "baseline.tolerance: expected a number (got 'low')"),
         ("baseline: {alpha: 0.9}", "baseline.alpha: expected a number of at most 0.5 (got 0.9)"),
+        ("record: {max_bytes: 0}", "record.max_bytes: expected a number of at least 1 (got 0)"),
         ("log: {summary_every_s: -1}", "log.summary_every_s: expected a number of at least 0 (got -1)"),
         (
             "statistics: {fine_percentiles: maybe}",
@@ -308,6 +310,48 @@ def test_wrong_profiles_of_the_command_line_are_refused(given: list[str], shown:
 
 def test_the_json_schema_forbids_unknown_keys_and_names_the_known_ones() -> None:
     schema = json_schema()
-    assert list(schema["properties"]) == ["realistic", "generator", "baseline", "log", "statistics"]
+    assert list(schema["properties"]) == [
+        "realistic",
+        "generator",
+        "baseline",
+        "log",
+        "statistics",
+        "record",
+        "users",
+        "lifecycle",
+        "messages",
+    ]
     assert schema["additionalProperties"] is False
     assert list(schema["$defs"]["Profile"]["properties"]) == list(Profile.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "users: {Crowd: {patern: churn}}",
+            "users.Crowd.patern: unknown key, expected one of pattern, generator, pacing; did you mean 'pattern'?",
+        ),
+        (
+            "users: {Crowd: {pattern: {churn: {}, bursty: {}}}}",
+            "users.Crowd.pattern: expected a name, or a mapping with one name over its parameters",
+        ),
+        (
+            "lifecycle: {churn: 5}",
+            "lifecycle: expected a mapping of parameters under churn",
+        ),
+        (
+            "users: {Crowd: {pacing: {closed_lop: 5}}}",
+            "users.Crowd.pacing.closed_lop: unknown key, expected one of closed_loop, open_loop, poisson; "
+            "did you mean 'closed_loop'?",
+        ),
+        ("users: {Crowd: {pacing: {}}}", "users.Crowd.pacing: expected either closed_loop or open_loop"),
+        (
+            "users: {Crowd: {pacing: {closed_loop: [3, 1]}}}",
+            "users.Crowd.pacing.closed_loop: expected seconds, or a pair [low, high] of them (got [3, 1])",
+        ),
+        ("users: {Crowd: {pacing: {open_loop: 0}}}", "users.Crowd.pacing.open_loop: expected a number above 0 (got 0)"),
+    ],
+)
+def test_the_rules_of_a_user_class_are_looked_at_with_the_file(tmp_path: Path, text: str, shown: str) -> None:
+    assert error_of(tmp_path, text) == shown

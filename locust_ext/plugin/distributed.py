@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from locust import argument_parser
 from locust.env import Environment
-from locust.runners import STATE_INIT, STATE_MISSING, STATE_STOPPED, MasterRunner, WorkerRunner
+from locust.runners import STATE_INIT, STATE_MISSING, STATE_STOPPED, MasterRunner, Runner, WorkerRunner
 
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import chain
 from time import monotonic
 from typing import Any
 
@@ -66,6 +67,22 @@ def remember_default_options() -> None:
         argument_parser.default_args_dict = cache(asked)
 
 
+def _messages(delta: Delta) -> Iterator[tuple[str, Any]]:
+    """What is sent of a delta: packed a blob at a time."""
+    return ((DELTA, {"blob": blob}) for blob in parts(delta))
+
+
+def wait_for_users(runner: Runner | None) -> None:
+    """Until no user but the calling one is left, 4 s at most.
+
+    Locust's ``stop`` waits for its users, but a second one beside it does not (gevent's ``Group.killone`` returns at
+    once for what dies already), and fires ``test_stop`` while users are still on their way out.
+    """
+    until_s = monotonic() + FINAL_WAIT_S
+    while runner is not None and set(runner.user_greenlets) - {gevent.getcurrent()} and monotonic() < until_s:
+        gevent.sleep(0.01)
+
+
 class WorkerSide:
     """In a worker process; its greenlets end with `close`."""
 
@@ -78,7 +95,7 @@ class WorkerSide:
         self._watch = GeneratorWatch(recorder.generator_period)
         self._warmup = Warmup()
         self._told_epoch: int | None = None
-        self._unsent: deque[Iterator[bytes]] = deque()
+        self._unsent: deque[Iterator[tuple[str, Any]]] = deque()
         remember_default_options()
         recorder.worker = runner.client_id
         recorder.on_drain = PushRows(runner.environment).add
@@ -109,14 +126,17 @@ class WorkerSide:
         self._send(self._recorder.end_warmup(monotonic()))
 
     def _send(self, delta: Delta) -> None:
-        """Send it, a blob a loop turn; a greenlet that is killed at this leaves the rest to the next that sends."""
-        self._unsent.append(parts(delta))
+        self._unsent.append(_messages(delta))
+        self._send_rest()
+
+    def _send_rest(self) -> None:
+        """Send what waits, a blob a loop turn; a greenlet that is killed at this leaves the rest to the next."""
         while self._unsent:
-            blob = next(self._unsent[0], None)
-            if blob is None:
+            message = next(self._unsent[0], None)
+            if message is None:
                 self._unsent.popleft()
                 continue
-            self._runner.send_message(DELTA, {"blob": blob})
+            self._runner.send_message(*message)
             gevent.sleep(0)
 
     def _on_reset(self, environment: Any, msg: Any, **_: Any) -> None:
@@ -134,23 +154,32 @@ class WorkerSide:
             self._told_epoch = None
 
     def finish(self) -> None:
-        """The users are gone: send what is left, Locust's own report first. Does nothing a second time."""
-        if self._has_sent_final:
-            return
+        """The users are gone: send what is left, Locust's own report first. A second time it only sees that it is sent.
+
+        Several may call it at a time, and each may be killed at it: Ctrl-C, the master's "quit" and our own message to
+        finish come in any order.
+        """
+        if not self._has_sent_final:
+            wait_for_users(self._runner)
+            shared().dispatcher.flush(1.0)
+        if not self._has_sent_final:
+            self._take_final()
+        self._send_rest()
+
+    def _take_final(self) -> None:
+        """Does not switch: nobody can be killed with half of it."""
         self._has_sent_final = True
         self._finished_run = self._run
         # A master that is stopped in the middle of a ramp goes on sending spawn messages for a moment: users that they
         # made would belong to no run.
         vars(self._runner)["start_worker"] = self._refuse_to_spawn
         self._stop_greenlets()
-        shared().dispatcher.flush(1.0)
         now_s = monotonic()
         self._recorder.end(now_s)
         delta = self._recorder.drain(now_s, final=True)  # first: it writes the last pushes into Locust's report
         data: dict[str, Any] = {}
         self._runner.environment.events.report_to_master.fire(client_id=self._runner.client_id, data=data)
-        self._runner.send_message("stats", data)
-        self._send(delta)
+        self._unsent.append(chain([("stats", data)], _messages(delta)))
 
     def _refuse_to_spawn(self, user_classes_count: dict[str, int], **_: Any) -> None:
         logger.info("Users that were still to be started are left out: the run is over")
@@ -174,15 +203,18 @@ class LocalSide:
     """In a process on its own: the timeline's clock, and the watch on the process itself."""
 
     def __init__(self, environment: Environment, recorder: Recorder) -> None:
+        self._environment = environment
         self._recorder = recorder
         self._ticker = Ticker(INTERVAL_S, recorder.tick)
         self._watch = GeneratorWatch(recorder.generator_period)
         self._warmup = Warmup()
+        self._is_over = True
         recorder.on_drain = PushRows(environment).add
 
     def begin(self, run_id: str, warmup_s: float = 0.0) -> None:
         now_s = monotonic()
         self._recorder.begin(run_id, now_s, warmup_s)
+        self._is_over = False
         self._watch.start(now_s)
         self._warmup.begin(warmup_s, self._end_warmup)
         self._ticker.start()
@@ -195,8 +227,14 @@ class LocalSide:
         self._recorder.reset(monotonic())
 
     def finish(self) -> None:
-        self.close()
-        self._recorder.end(monotonic())
+        """The users are gone; does nothing a second time."""
+        if not self._is_over:
+            wait_for_users(self._environment.runner)
+            shared().dispatcher.flush(1.0)
+        if not self._is_over:
+            self._is_over = True
+            self.close()
+            self._recorder.end(monotonic())
 
     def close(self) -> None:
         self._ticker.close()

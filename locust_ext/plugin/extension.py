@@ -30,6 +30,7 @@ from locust_ext.model import Comparison, Snapshot
 from locust_ext.outputs import REPORTS
 from locust_ext.outputs.console import console
 from locust_ext.outputs.live_line import live_line
+from locust_ext.outputs.series import series
 from locust_ext.plugin.distributed import LocalSide, MasterSide, WorkerSide
 from locust_ext.plugin.embedded import EMBEDDED, EmbeddedServer, embedded_classes, machine_id
 from locust_ext.plugin.gate import decide_exit_code, limits_of, load_baseline, tolerance_of
@@ -45,8 +46,13 @@ from locust_ext.plugin.options import (
     whole_number,
 )
 from locust_ext.plugin.percentiles import use_fine_percentiles, use_locusts_percentiles
+from locust_ext.plugin.recording import begin_recording, check_record_file, end_recording
 from locust_ext.plugin.reports import write_reports
+from locust_ext.plugin.sinks import SinkFeed, parse_sinks
 from locust_ext.plugin.target import wait_for_target
+from locust_ext.plugin.users.pool import close_pools
+from locust_ext.plugin.users.rules import UserRules, texts_of
+from locust_ext.plugin.webui import Downloads
 from locust_ext.runtime.process import shared
 from locust_ext.runtime.ticker import Ticker
 from locust_ext.settings import Settings, load_settings, parse_profiles
@@ -148,6 +154,7 @@ class Extension:
         """The parameters from ``--ext-config``, or their defaults; on a worker the master's, from the start of a run."""
         self.profiles: dict[str, float] = {}
         """User profiles and their shares, which add up to 1."""
+        self._rules = UserRules()
         self.intake = intake_of(environment)
         self.recorder = self.intake.recorder
         self._side: WorkerSide | MasterSide | LocalSide | None = None
@@ -159,6 +166,9 @@ class Extension:
         self._baseline: Snapshot | None = None
         self._comparison: Comparison | None = None
         self._log_lines: Ticker | None = None
+        self._sinks = SinkFeed([], self.snapshot)
+        self._downloads: Downloads | None = None
+        self._judged_run: str | None = None
         self._reported_run: str | None = None
         self._listeners: list[tuple[Any, Any]] = []
         self._runs = 0
@@ -183,6 +193,8 @@ class Extension:
         else:
             self._side = LocalSide(self.environment, self.recorder)
         self._choose_percentiles()
+        if not self.is_worker and self.environment.web_ui is not None:
+            self._downloads = Downloads(self.environment.web_ui, self.snapshot)
         self._listen("test_start", self._on_test_start)
         self._listen("test_stop", self._on_test_stop)
         self._listen("spawning_complete", self._on_spawning_complete)
@@ -207,7 +219,12 @@ class Extension:
             self._side.close()
         if self._log_lines is not None:
             self._log_lines.close()
+        end_recording()
+        self._sinks.close()
+        if self._downloads is not None:
+            self._downloads.close()
         use_locusts_percentiles()
+        self._rules.undo()
         for each in self._embedded_classes:
             each.host = EMBEDDED
         if self._server is not None:
@@ -224,6 +241,7 @@ class Extension:
         if config := self._option("ext_config"):
             self.settings = load_settings(config)
         self._choose_profiles()
+        self._choose_rules()
         self.options.ext_seed = whole_number(self.options, "ext_seed")
         agent_host = base_address(self._option("ext_agent_host"), "--ext-agent-host")
         self.options.ext_agent_host = agent_host or self.settings.realistic.agent_host
@@ -237,6 +255,9 @@ class Extension:
         self.recorder.limit_generator(limits_of(self.settings))
         if folder := self._option("ext_report_dir"):
             self._report_dir = check_report_dir(folder)
+        self._sinks = SinkFeed(parse_sinks(self._option("ext_sink")), self.snapshot)
+        if record := self._option("ext_record"):
+            check_record_file(record)
         self._use_source_addresses()
         self.options.ext_settings = self.settings.model_dump_json()
 
@@ -250,6 +271,12 @@ class Extension:
     def _choose_profiles(self) -> None:
         given = self._option("ext_profiles") or []
         self.profiles = parse_profiles([given] if isinstance(given, str) else given, self.settings)
+
+    def _choose_rules(self) -> None:
+        """In every process: patterns and generators for the user classes."""
+        patterns, generators = (texts_of(self._option(option)) for option in ("ext_pattern", "ext_generator"))
+        source = self._option("ext_config") or "--ext-config"
+        self._rules.apply(self.settings, patterns, generators, self.environment.user_classes, source)
 
     def _use_source_addresses(self) -> None:
         shared().source_addresses = local_addresses(self.options, "ext_source_addresses")
@@ -298,9 +325,11 @@ class Extension:
         self.options.ext_workers = getattr(runner, "worker_count", 1) or 1
         assert isinstance(self._side, MasterSide | LocalSide)
         self._comparison = None
+        begin_recording(self._option("ext_record"), runner, self.settings.record.max_bytes)
         self._side.begin(run_id, self._warmup_s)
         self._describe()
         self._say_figures_now_and_then()
+        self._sinks.begin()
 
     def _begin_on_worker(self) -> None:
         assert isinstance(self._side, WorkerSide)
@@ -308,11 +337,20 @@ class Extension:
             self.settings = Settings.model_validate_json(text)
             self._choose_profiles()
             self._choose_percentiles()
+        try:
+            self._choose_rules()
+        except ConfigError as error:  # the master has taken it: a file that is not on this machine
+            logger.error("This worker cannot do what its master asks for: %s", error)
+            self.environment.process_exit_code = 1
+            assert isinstance(self.environment.runner, WorkerRunner)
+            self.environment.runner.quit()
+            return
         self._use_source_addresses()
         if not self.environment.host:
             self._embedded_classes = self._embedded_classes or embedded_classes(self.environment.user_classes)
             if self._embedded_classes:
                 self._join_embedded()
+        begin_recording(self._option("ext_record"), self.environment.runner, self.settings.record.max_bytes)
         self._side.begin(
             self._option("ext_run_id") or "", self._option("ext_warmup_s") or 0.0, self._option("ext_epoch") or 0
         )
@@ -378,15 +416,21 @@ class Extension:
         runner = self.environment.runner
         if runner is not None:
             runner.stop()
+        if self.recorder.run_id:
+            self._on_test_stop()  # a `stop` that is under way elsewhere makes this one return at once
 
     def _on_test_stop(self, **_: Any) -> None:
-        shared().dispatcher.flush(1.0)
+        close_pools(self.environment)  # their connections belong to this run's figures
         if self._log_lines is not None:
             self._log_lines.close()
+        self._sinks.pause()
         if self._side is not None:
             self._side.finish()
-        if not self.is_worker:
+        end_recording()
+        if not self.is_worker and self._judged_run != self.recorder.run_id:
+            self._judged_run = self.recorder.run_id
             self._judge()
+            self._sinks.end()
             self._write()
 
     def _judge(self) -> None:
@@ -417,6 +461,7 @@ class Extension:
     def on_quit(self) -> None:
         """The process ends: the last words on the console, and what is still to be written."""
         if not self.is_worker and self.recorder.run_id and not self._is_closed:
+            self._sinks.end()
             self._write()
             sys.stdout.flush()
             sys.stderr.write(console(self.snapshot()) + "\n")
@@ -427,12 +472,23 @@ class Extension:
 
     def snapshot(self) -> Snapshot:
         """Everything measured so far; on the master over all workers, as of their last reports."""
-        return replace(self.recorder.snapshot(monotonic()), comparison=self._comparison)
+        taken = self.recorder.snapshot(monotonic())
+        # To the millisecond, as the reports tell it: every rate in them can be had from it again.
+        run = replace(taken.run, duration_s=round(taken.run.duration_s, 3))
+        return replace(taken, run=run, comparison=self._comparison)
 
     def stats(self) -> dict[str, Any]:
         """The live figures, with the keys of ``summary.json``."""
         figures: dict[str, Any] = json.loads(REPORTS["summary.json"](self.snapshot()))
         return figures
+
+    def series(self, metric: str, seconds: float) -> list[tuple[int, float]]:
+        """`(second, value)` of the run's last ``seconds``, oldest first, by the names of `locust_ext.outputs.series.SERIES`.
+
+        Seconds count from the start of the run; those in which nothing was measured are left out. `ConfigError` for an
+        unknown metric.
+        """
+        return series(self.snapshot(), metric, seconds)
 
 
 def _version() -> str:

@@ -42,8 +42,27 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         "NAME:SHARE",
         nargs="+",
     )
+    add(
+        "--ext-pattern",
+        "lifecycle pattern of all user classes, or of one, such as bursty or Crowd=bursty; parameters from --ext-config",
+        "[CLASS=]NAME",
+        nargs="+",
+    )
+    add(
+        "--ext-generator",
+        "message generator of all user classes without tasks, or of one, such as mixed or Crowd=mixed",
+        "[CLASS=]NAME",
+        nargs="+",
+    )
     add("--ext-agent-host", "base address of the agent channel, where it is not that of --host", "URL")
     add("--ext-baseline", "summary.json of an earlier run: a regression against it gives exit code 5", "FILE")
+    add(
+        "--ext-sink",
+        "write the run's figures to FILE while it goes on, a line a second and operation; NAME is jsonl (JSON lines)",
+        "NAME=FILE",
+        nargs="+",
+    )
+    add("--ext-record", "write the messages of all connections to FILE (JSONL), for messages.Replay to play", "FILE")
     add("--ext-warmup", "keep the first S seconds of the run apart from every figure", "S")
     add(
         "--ext-no-fine-percentiles",

@@ -21,13 +21,17 @@ MAX_IDLE = 2
 
 
 class Lane:
-    """A bounded queue of calls in order; the oldest is dropped, and counted, when it is full."""
+    """A bounded queue of calls in order; the oldest is dropped, and counted, when it is full.
 
-    __slots__ = ("calls", "dropped", "is_scheduled", "limit")
+    ``on_drop()`` is told of each; it must not block.
+    """
 
-    def __init__(self, limit: int | None = 1000) -> None:
+    __slots__ = ("calls", "dropped", "is_scheduled", "limit", "on_drop")
+
+    def __init__(self, limit: int | None = 1000, on_drop: Callable[[], object] | None = None) -> None:
         self.calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.limit = limit
+        self.on_drop = on_drop
         self.dropped = 0
         self.is_scheduled = False
 
@@ -58,6 +62,8 @@ class Dispatcher:
         if lane.limit is not None and len(lane.calls) >= lane.limit:
             lane.calls.popleft()
             lane.dropped += 1
+            if lane.on_drop is not None:
+                lane.on_drop()
         lane.calls.append((call, args))
         if lane.is_scheduled:
             return

@@ -45,8 +45,12 @@ class Inbox(Transport):
         """
         if self._handlers is None:
             self._handlers = {}
-            self._lane = Lane(limit=self.profile.max_inbox or 1000)
+            self._lane = Lane(self.profile.max_inbox or 1000, self._facts.handler_call_dropped)
         self._handlers.setdefault(event, []).append(handler)
+
+    def forget(self) -> None:
+        """Handlers and what was not yet received: the connection goes on to somebody else."""
+        self._handlers = self._lane = self._inbox = None
 
     def _pushed(
         self,

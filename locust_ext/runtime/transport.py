@@ -49,6 +49,7 @@ class Transport(KeepAlive):
         "lost_s",
         "messages_received",
         "on_gone",
+        "on_state",
         "options",
         "subprotocol",
         "target",
@@ -73,6 +74,8 @@ class Transport(KeepAlive):
         self.options = options
         self.on_gone = on_gone
         """``on_gone(transport, error_class, is_orderly)`` is called once, in the hub or in the closing greenlet."""
+        self.on_state: Callable[[str | None, str | None], None] | None = None
+        """``on_state(old, new)`` is called at each change of the state, in the hub or any greenlet; it must not block."""
         self._facts = facts
         self._fd_watcher: Any = None
         self._close_waiter: Waiter[None] | None = None
@@ -102,8 +105,10 @@ class Transport(KeepAlive):
     def become(self, state: str | None) -> None:
         """A step in the life of the user's connection; None: it exists no more."""
         was_open = self.state == "open"
-        self._facts.connection_state(self.state, state)
-        self.state = state
+        old, self.state = self.state, state
+        self._facts.connection_state(old, state)
+        if self.on_state is not None:
+            self.on_state(old, state)
         if state == "open":
             self._on_open()
         elif was_open:

@@ -127,11 +127,12 @@ def run_local(folder: Path, *arguments: str, **options: Any) -> Finished:
     return Locust(*arguments, folder=folder, **options).finish()
 
 
-def run_distributed(folder: Path, *arguments: str, workers: int = 2) -> Finished:
+def run_distributed(folder: Path, *arguments: str, workers: int = 2, **options: Any) -> Finished:
     """One master and separate workers, each a process of its own."""
     port = str(free_port())
     joined = [
-        Locust("--worker", "--master-port", port, "--master-host", "127.0.0.1", folder=folder) for _ in range(workers)
+        Locust("--worker", "--master-port", port, "--master-host", "127.0.0.1", folder=folder, **options)
+        for _ in range(workers)
     ]
     master = Locust(
         "--master",
@@ -143,6 +144,7 @@ def run_distributed(folder: Path, *arguments: str, workers: int = 2) -> Finished
         str(workers),
         *arguments,
         folder=folder,
+        **options,
     )
     finished = master.finish()
     finished.workers = [each.finish(15) for each in joined]

@@ -23,6 +23,7 @@ class Runner:
         self.environment = Environment(events=Events(), reset_stats=reset_stats)
         self.environment.parsed_options = Namespace()
         self.clients: dict[str, Any] = {}
+        self.user_greenlets: set[Any] = set()
         self.state = "running"
         self.listeners: dict[str, Any] = {}
         self.sent: list[tuple[str, Any]] = []
@@ -73,6 +74,85 @@ def test_a_sender_that_is_killed_between_two_blobs_leaves_the_rest_to_the_next()
     master.finish()
     assert FINISH not in [name for name, _ in master._runner.sent]  # type: ignore[attr-defined]
     assert master._recorder.snapshot(0.0).run.valid
+
+
+def test_a_delta_of_600_operations_takes_a_turn_of_the_loop_for_each_50() -> None:
+    """So that neither loop is held up: the bench says for how long, this says by how much work."""
+    _, worker, _, master = sides()
+    for number in range(600):
+        for latency_us in (900, 1000, 70_000):
+            worker._recorder.operation("WS", f"name {number}", latency_us, 0, service_us=latency_us)
+    turns: list[int] = []
+    turn = 0
+
+    def turning() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            gevent.sleep(0)
+
+    merged: list[int] = []
+    accept = master._recorder.merge
+
+    def merge(delta: Any, now: float | None = None) -> bool:
+        turns.append(turn)
+        merged.append(len(delta.operations))
+        return accept(delta, now)
+
+    master._recorder.merge = merge  # type: ignore[method-assign]
+    other = gevent.spawn(turning)
+    gevent.sleep(0)
+    worker._tick(monotonic())
+    other.kill()
+    assert sum(merged) == 501, "500 names and what is beyond the cap"
+    assert max(merged) <= 50
+    assert len(turns) == len(set(turns)) == 11
+
+
+def a_user_on_its_way_out(worker: WorkerSide, runner: Any, takes_s: float) -> None:
+    """It has a request in flight, which is cancelled once its greenlet comes to it."""
+    worker._recorder.started("WS", "ask")
+
+    def leave() -> None:
+        gevent.sleep(takes_s)
+        worker._recorder.cancelled("WS", "ask")
+
+    greenlet = gevent.spawn(leave)
+    runner.user_greenlets.add(greenlet)
+    greenlet.link(runner.user_greenlets.discard)
+
+
+def test_the_last_delta_waits_for_users_that_a_stop_beside_it_is_still_ending() -> None:
+    worker_runner, worker, _, master = sides()
+    a_user_on_its_way_out(worker, worker_runner, 0.15)
+    worker_runner.state = "stopped"  # as a second `stop` leaves it, which does not wait
+    worker_runner.deliver(FINISH, None)
+    (ask,) = master._recorder.snapshot(0.0).operations
+    assert (ask.started, ask.cancelled, ask.in_flight) == (1, 1, 0)
+    assert master._recorder.is_final("w")
+
+
+def test_who_is_killed_while_it_waits_for_the_users_leaves_the_last_delta_to_the_next() -> None:
+    worker_runner, worker, _, master = sides()
+    a_user_on_its_way_out(worker, worker_runner, 0.15)
+    first = gevent.spawn(worker.finish)
+    gevent.sleep(0.03)
+    second = gevent.spawn(worker.finish)
+    first.kill()
+    second.join(5)
+    (ask,) = master._recorder.snapshot(0.0).operations
+    assert (ask.cancelled, ask.in_flight) == (1, 0)
+    assert master._recorder.is_final("w")
+    assert [name for name, _ in worker_runner.sent].count("stats") == 1
+
+
+def test_the_last_delta_waits_for_no_user_that_ends_the_run_itself() -> None:
+    worker_runner, worker, _, master = sides()
+    user = gevent.spawn(worker.finish)
+    worker_runner.user_greenlets.add(user)
+    user.join(1)
+    assert user.ready()
+    assert master._recorder.is_final("w")
 
 
 def test_with_reset_stats_a_worker_begins_anew_with_locusts_own_message_and_not_before() -> None:

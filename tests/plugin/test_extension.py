@@ -77,6 +77,10 @@ def test_a_run_from_code_gives_a_snapshot_figures_and_a_report(environment: Envi
     runner.start(3, spawn_rate=3)
     eventually(lambda: extension.snapshot().traffic.messages_received >= 20)
     assert extension.stats()["connection_metrics"]["successful_connections"] == 3
+    eventually(lambda: extension.series("messages_per_second_received", 60))
+    assert all(value > 0 for _, value in extension.series("open_connections", 60)[1:])
+    with pytest.raises(ConfigError, match="did you mean 'p95_ms'"):
+        extension.series("p95ms", 60)
     runner.stop()
     snapshot = extension.snapshot()
     assert snapshot.run.complete
@@ -125,6 +129,7 @@ def test_a_second_run_starts_from_zero_and_has_an_id_of_its_own(environment: Env
         ({"ext_profiles": ["nobody:1"]}, "unknown profile"),
         ({"ext_agent_host": "here"}, "expected an address with its scheme"),
         ({"ext_report_dir": "/proc/nowhere"}, "expected a folder that can be written to"),
+        ({"ext_sink": ["jsonl=/proc/nowhere"]}, "expected a file that can be written to"),
     ],
 )
 def test_wrong_options_are_refused_and_leave_nothing(

@@ -515,6 +515,9 @@ def test_fault_32_a_handler_that_is_too_slow_loses_the_oldest() -> None:
         eventually(lambda: seen and seen[-1] == 99)
         assert len(seen) <= 11 + 90
         assert it.connection._lane.dropped >= 80
+        connections = it.facts.snapshot(monotonic()).connections
+        assert connections.handler_calls_dropped == it.connection._lane.dropped
+        assert connections.inbox_dropped == 0
 
 
 # ── heartbeats ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,12 @@ class RunFacts:
     """Facts told from outside; text is made fit to travel, and a host loses its secrets."""
 
     def __init__(self) -> None:
+        self.time_of_day_s = 0.0
+        """Seconds after midnight at which the run began, for what is said to people."""
+        self.forget()
+
+    def forget(self) -> None:
+        """A new run."""
         self.reasons: dict[str, None] = {}
         """Why the measurement is not valid, each once, in the order in which they were told."""
         self._told: dict[str, Any] = {}

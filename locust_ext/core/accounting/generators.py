@@ -90,7 +90,11 @@ def _larger(first: int | None, second: int | None) -> int | None:
 class Generators:
     """All processes of a run, by worker."""
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self) -> None:
+        self.clear(DEFAULT_LIMITS)
+
+    def clear(self, limits: Limits) -> None:
+        """A new run, with these limits."""
         self.limits = limits
         self._generators: dict[str, Generator] = {}
 

@@ -75,6 +75,20 @@ class Names:
 
     def _new(self, key: Key) -> Key:
         raw_type, raw_name, raw_tags = key
+        if (
+            self._warned
+            and not raw_tags
+            and raw_type in self._types
+            and type(raw_name) is str
+            and raw_name.isascii()
+            and len(raw_name) <= MAX_LENGTH
+            and key not in self._distinct
+        ):
+            return (
+                raw_type,
+                OTHER,
+                (),
+            )  # what follows would come to the same, and take longer: a name with an id in it
         type_, name, tags = clean(raw_type), clean(raw_name), tuple(clean(tag) for tag in raw_tags[:MAX_TAGS])
         if type_ not in self._types:
             if len(self._types) >= MAX_TYPES:

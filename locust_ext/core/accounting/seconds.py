@@ -35,15 +35,20 @@ _ADDS: Final = (
 class OpenSecond:
     """What has come for a second that is not closed."""
 
-    __slots__ = ("gauges", "sums")
+    __slots__ = ("gauges", "round_trips", "sums")
 
     def __init__(self) -> None:
         self.sums = Sums()
+        self.round_trips = Histogram()
+        """Added up as the parts come: hundreds of histograms at once would hold the loop up."""
         self.gauges: dict[str, list[int]] = {}
         """Worker -> [sequence number, open connections, operations in flight] at its last drain of the second."""
 
     def add(self, delta: Delta, names: Names) -> None:
         self.sums.add(delta, names)
+        for stats in delta.operations:
+            if stats.type in ROUND_TRIP_TYPES:
+                self.round_trips.merge(stats.latency)
         gauges = self.gauges.get(delta.worker)
         if gauges is None or gauges[0] < delta.seq:
             gauges = self.gauges[delta.worker] = [delta.seq, 0, 0]
@@ -55,14 +60,11 @@ class OpenSecond:
     def row(self, start_s: int, gauges: dict[str, list[int]], is_complete: bool) -> tuple[Second, Distribution]:
         """The timeline's row, and its round trips."""
         finished = failures = 0
-        round_trips = Histogram()
         for (type_, _, _), ledger in self.sums.ledgers.items():
             if type_ != PUSH:
                 finished += ledger.ok + ledger.failures
                 failures += ledger.failures
-            if type_ in ROUND_TRIP_TYPES:
-                round_trips.merge(ledger.latency.freeze())
-        latency = round_trips.freeze()
+        latency = self.round_trips.freeze()
         messages_sent, messages_received, bytes_sent, bytes_received = self.sums.traffic
         second = Second(
             start_s=start_s,
@@ -154,14 +156,7 @@ class Window:
         return Snapshot(
             run=RunInfo(id=run_id, duration_s=float(len(self._seconds))),
             operations=self._sums.operations(in_flight),
-            connections=ConnectionStats(
-                connections.states,
-                connections.peak_open,
-                self._sums.reconnects,
-                self._sums.closed_in_order,
-                self._sums.inbox_dropped,
-                self._sums.ended.freeze(),
-            ),
+            connections=self._sums.connection_stats(connections.states, connections.peak_open),
             traffic=self._sums.traffic_stats(),
             pushes=self._sums.push_stats(),
         )

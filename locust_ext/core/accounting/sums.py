@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from locust_ext.core.accounting.ended import EndedConnections
 from locust_ext.core.accounting.ledger import Ledger
 from locust_ext.core.accounting.names import Key, Names
 from locust_ext.core.accounting.pushes import PushCount
+from locust_ext.core.accounting.recoveries import Recoveries
 from locust_ext.model import ConnectionStats, Delta, OperationStats, PushStats, TrafficStats
+
+_CONNECTION_COUNTS: Final = ("reconnects", "closed_in_order", "inbox_dropped", "handler_calls_dropped")
+"""Fields of `ConnectionStats` that add."""
 
 
 class Sums:
     """Everything that adds. Gauges (in flight, open connections) do not, and are kept by whoever knows the workers."""
 
-    __slots__ = ("closed_in_order", "ended", "inbox_dropped", "ledgers", "pushes", "reconnects", "traffic")
+    __slots__ = (*_CONNECTION_COUNTS, "ended", "ledgers", "pushes", "recoveries", "traffic")
+
+    reconnects: int
+    closed_in_order: int
+    inbox_dropped: int
+    handler_calls_dropped: int
 
     def __init__(self) -> None:
         self.ledgers: dict[Key, Ledger] = {}
         self.pushes: dict[str, PushCount] = {}
         self.traffic = [0, 0, 0, 0]
         """In the order of `TrafficStats`."""
-        self.reconnects = self.closed_in_order = self.inbox_dropped = 0
+        self.reconnects = self.closed_in_order = self.inbox_dropped = self.handler_calls_dropped = 0
         self.ended = EndedConnections()
+        self.recoveries = Recoveries()
 
     def add(self, delta: Delta, names: Names) -> None:
         """Add a delta, or one part of one."""
@@ -40,6 +51,7 @@ class Sums:
         self._add_rest(sent_and_received, delta.connections or ConnectionStats(), 1)
         if delta.connections is not None:
             self.ended.merge(delta.connections.ended)
+            self.recoveries.merge(delta.connections.recoveries)
 
     def merge(self, other: Sums) -> None:
         """Add another period."""
@@ -48,6 +60,7 @@ class Sums:
         for event, count in other.pushes.items():
             self.push(event).merge(count.freeze())
         self.ended.merge(other.ended.freeze())
+        self.recoveries.merge(other.recoveries.freeze())
         self._add_rest(other.traffic, other, 1)
 
     def subtract(self, other: Sums) -> None:
@@ -63,6 +76,7 @@ class Sums:
             if self.pushes[event].is_empty:
                 del self.pushes[event]
         self.ended.subtract(other.ended.freeze())
+        self.recoveries.subtract(other.recoveries.freeze())
         self._add_rest(other.traffic, other, -1)
 
     def push(self, event: str) -> PushCount:
@@ -84,6 +98,19 @@ class Sums:
     def push_stats(self) -> tuple[PushStats, ...]:
         return tuple(self.pushes[event].freeze() for event in sorted(self.pushes))
 
+    def connection_stats(self, states: Mapping[str, int], peak_open: int) -> ConnectionStats:
+        """With these gauges."""
+        counts = {count: getattr(self, count) for count in _CONNECTION_COUNTS}
+        return ConnectionStats(
+            states, peak_open, ended=self.ended.freeze(), recoveries=self.recoveries.freeze(), **counts
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it, not even an operation in flight."""
+        nothing = not (self.ledgers or self.pushes or any(self.traffic) or self.ended.freeze().lifetime_ms.count)
+        return nothing and self.recoveries.is_empty and not any(getattr(self, count) for count in _CONNECTION_COUNTS)
+
     def traffic_stats(self) -> TrafficStats:
         return TrafficStats(*self.traffic)
 
@@ -96,6 +123,5 @@ class Sums:
     def _add_rest(self, traffic: Sequence[int], connections: Sums | ConnectionStats, sign: int) -> None:
         for position, count in enumerate(traffic):
             self.traffic[position] += sign * count
-        self.reconnects += sign * connections.reconnects
-        self.closed_in_order += sign * connections.closed_in_order
-        self.inbox_dropped += sign * connections.inbox_dropped
+        for field in _CONNECTION_COUNTS:
+            setattr(self, field, getattr(self, field) + sign * getattr(connections, field))

@@ -28,6 +28,7 @@ from locust_ext.core.accounting.ended import FIGURES
 from locust_ext.core.accounting.fanout_wire import PARTS_A_BLOB, fan_outs_in, fan_outs_out
 from locust_ext.core.accounting.ledger import MAX_ERROR_CLASSES
 from locust_ext.core.accounting.names import MAX_TAGS
+from locust_ext.core.accounting.recoveries import MAX_CHANNELS
 from locust_ext.model import (
     EMPTY,
     ConnectionStats,
@@ -38,14 +39,15 @@ from locust_ext.model import (
     GeneratorPeriod,
     OperationStats,
     PushStats,
+    RecoveryStats,
     TrafficStats,
 )
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "WireError", "pack", "parts", "unpack"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 OPERATIONS_A_PART: Final = 50
-BUCKETS_A_PART: Final = 8_000
+BUCKETS_A_PART: Final = 5_000
 """A part ends early when its histograms hold this many buckets."""
 _MAX_PERIODS: Final = 200
 
@@ -105,6 +107,11 @@ def parts(delta: Delta) -> Iterator[bytes]:
                 connections.closed_in_order,
                 connections.inbox_dropped,
                 [histogram_out(getattr(connections.ended, figure)) for figure in FIGURES],
+                connections.handler_calls_dropped,
+                [
+                    [each.user, each.channel, histogram_out(each.time), each.failovers]
+                    for each in connections.recoveries
+                ],
             ],
             "fan_outs": fan_outs_out(delta.fan_outs, fan_outs, number == 0),
         }
@@ -299,11 +306,28 @@ def _push_in(value: object) -> PushStats:
 
 
 def _connections_in(value: object) -> ConnectionStats:
-    states, peak_open, reconnects, in_order, dropped, ended = list_in(value)
+    states, peak_open, reconnects, in_order, dropped, ended, calls_dropped, recoveries = list_in(value)
     histograms = [histogram_in(figure) or EMPTY for figure in list_in(ended)]
     if len(histograms) != len(FIGURES) or len({histogram.count for histogram in histograms}) != 1:
         raise WireError("figures of ended connections that do not add up")
-    numbers_in([peak_open, reconnects, in_order, dropped])
+    numbers_in([peak_open, reconnects, in_order, dropped, calls_dropped])
+    if len(list_in(recoveries)) > MAX_CHANNELS + 1:
+        raise WireError("recoveries of too many channels")
     return ConnectionStats(
-        dict(counts_in(states, 32)), peak_open, reconnects, in_order, dropped, ConnectionTotals(*histograms)
+        dict(counts_in(states, 32)),
+        peak_open,
+        reconnects,
+        in_order,
+        dropped,
+        ConnectionTotals(*histograms),
+        calls_dropped,
+        tuple(_recovery_in(each) for each in recoveries),
     )
+
+
+def _recovery_in(value: object) -> RecoveryStats:
+    user, channel, time, failovers = list_in(value)
+    stats = RecoveryStats(text_in(user), text_in(channel), histogram_in(time) or EMPTY, numbers_in([failovers], 1)[0])
+    if stats.failovers > stats.time.count:
+        raise WireError("more failovers than recoveries")
+    return stats

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, Final
 
 from locust_ext.core.lifecycle.actions import (
@@ -116,13 +116,17 @@ def pattern(value: Any) -> LifecyclePattern:
 def _made(cls: type[Any], given: dict[str, Any], prefix: str) -> Any:
     """``cls(**given)`` with a clear error for a key it does not have, or that is missing. YAML lists become tuples."""
     names = [entry.name for entry in fields(cls)]
+    needed = [entry.name for entry in fields(cls) if entry.default is MISSING and entry.default_factory is MISSING]
     for key in given:
         if key not in names:
             raise _unknown(f"{prefix}{key}", key, names)
+    for name in needed:
+        if name not in given:
+            raise ConfigError(f"{cls.__name__} needs its parameter {name!r}", key=prefix.rstrip("."))
     try:
         return cls(**{key: tuple(item) if isinstance(item, list) else item for key, item in given.items()})
-    except TypeError:
-        raise ConfigError(f"{cls.__name__} needs its parameter 'function'", key=prefix.rstrip(".")) from None
+    except ConfigError as error:
+        raise error.under(prefix.rstrip(".")) from None
 
 
 def _unknown(key: str, name: object, valid: Any) -> ConfigError:

@@ -169,7 +169,9 @@ class Reconnecting:
             raise ConfigError("expected a FullJitter", key="reconnect", value=self.reconnect)
         check_limit("max_attempts", self.max_attempts)
         words = self.reconnect_after
-        if isinstance(words, str) or not all(isinstance(word, str) and is_error_class(word) for word in words):
+        if not isinstance(words, (tuple, list)) or not all(
+            isinstance(word, str) and is_error_class(word) for word in words
+        ):
             raise ConfigError(
                 "expected a tuple of error classes, such as ('closed_1008',)", key="reconnect_after", value=words
             )

@@ -31,7 +31,7 @@ class Failover(Reconnecting):
     them in a row on an open connection: the health check). A backoff comes after each failure, by the failures of the
     host that is tried next. A host whose failure is not retried (``tls``, ``http_401``, ``closed_1008`` …), or that
     had ``max_attempts`` refusals, is left out from then on; with none left the pattern gives up.
-    The driver measures the time to recover: from the failure to the next ``Connected``.
+    The time to recover, from the loss or the failed check to the next ``Connected``, is measured by the user's channel.
     """
 
     backups: tuple[str, ...] = ()
@@ -46,7 +46,11 @@ class Failover(Reconnecting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.backups, str) or not self.backups or not all(_is_host(host) for host in self.backups):
+        if (
+            not isinstance(self.backups, (tuple, list))
+            or not self.backups
+            or not all(_is_host(host) for host in self.backups)
+        ):
             raise ConfigError(
                 "expected a tuple of one or more base addresses, such as ('http://backup:8000',)",
                 key="backups",

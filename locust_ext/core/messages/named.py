@@ -32,12 +32,14 @@ def named(name: str, parameters: Mapping[str, Any], now: Callable[[], float]) ->
     file = parameters.get("file") if cls in (Template, Replay) else None
     if cls is Replay and file is None:
         raise ConfigError("this key is required: the recording, as HAR or JSONL", key="file")
+    if cls is Template and file is None and "templates" not in parameters:
+        raise ConfigError("this key is required: a file of templates, or templates", key="file")
     given = _given(cls, parameters, now)
-    if cls is Replay:
+    if cls is Replay and file is not None:
         return Replay.from_har(file, **given) if str(file).endswith(".har") else Replay.from_jsonl(file, **given)
     if file is not None:
         return Template.from_file(file, **given)
-    if not given or cls is Custom:
+    if cls is Custom:
         check(name)  # a generator that has no default says so
     return cls(**given)
 

@@ -32,8 +32,10 @@ from locust_ext.core.protocols.ties import FanOut
 from locust_ext.errors import ConfigError, ConnectFailed, OperationError, explain
 from locust_ext.plugin.intake import Intake, intake_of
 from locust_ext.plugin.users.channel import Channel
+from locust_ext.plugin.users.group import ActsOnMany
 from locust_ext.plugin.users.kept import KeptChannel
 from locust_ext.plugin.users.settings import ConnectionSettings
+from locust_ext.plugin.users.states import ToldOfStates
 from locust_ext.runtime.driver import Driver
 from locust_ext.runtime.process import ProcessShared, shared
 from locust_ext.runtime.proxy import ENVIRONMENT, parse_proxy
@@ -66,7 +68,7 @@ class OwnRandom:
         return getattr(self._user.random, name)
 
 
-class RealTimeUser(ConnectionSettings, User):
+class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
     """Base class; not to be spawned itself. Class attributes are the settings of all its users."""
 
     abstract = True
@@ -112,6 +114,8 @@ class RealTimeUser(ConnectionSettings, User):
             if cls.proxy is not None and cls.proxy != ENVIRONMENT:
                 parse_proxy(cls.proxy)
 
+    plays_profiles: ClassVar[bool] = False
+    """Pattern, pace and generator come from the settings' profiles."""
     _is_task_driven: ClassVar[bool] = False
 
     def __init__(self, environment: Any) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -21,6 +22,7 @@ from locust_ext.errors import CheckFailed, ConnectFailed, ConnectionLost, ErrorR
 from locust_ext.plugin.users.caught import Caught
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.plugin.users.info import ConnectionInfo
+from locust_ext.plugin.users.outage import Outage
 from locust_ext.runtime.call import Call
 from locust_ext.runtime.deadline import Alarm
 from locust_ext.runtime.messaging import MessagingConnection
@@ -67,6 +69,9 @@ class Channel(Generic[C]):
         self._reopened: list[Waiter[None]] = []
         self._is_lost = False
         self._is_shut = False
+        self._outage = Outage()
+        self.is_kept = True
+        """False: after a loss nobody brings it back (a pool replaces it), and nothing waits for that."""
         self.last_error: str | None = None
         """Error class of the last failed connect or loss; None: none yet."""
         self._times_connected = self._times_lost = 0
@@ -76,11 +81,22 @@ class Channel(Generic[C]):
     def _new_connection(self, host: str | None) -> C:
         raise NotImplementedError  # each protocol's own: there is no channel without one
 
+    def say(
+        self, message: Any, name: str | None, timeout_s: float | None, tags: Iterable[str] | None, one_way: bool
+    ) -> Any:
+        """A request, or with ``one_way`` a send, in the protocol's own way; for what is said on several channels."""
+        raise NotImplementedError
+
     # ── connecting and closing ─────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def is_connected(self) -> bool:
         return self.connection is not None and self.connection.state == "open"
+
+    @property
+    def is_lost(self) -> bool:
+        """It went, not by our doing, and is being brought back."""
+        return self._is_lost
 
     @property
     def state(self) -> str:
@@ -134,9 +150,12 @@ class Channel(Generic[C]):
         connection = self._new_connection(host)
         if connection.profile.fan_out is not None:
             connection.audience = self.audience
+        if user.is_told_of_states:
+            connection.on_state = partial(user.state_changed, self)
         for event, handler in self._handlers:  # before: the first pushes may come with the answer to the upgrade
             connection.on(event, handler)
         self.connection = connection
+        self._outage.tries()
         facts.started("CONNECT", self.name)
         begun_s = monotonic()
         try:
@@ -164,6 +183,8 @@ class Channel(Generic[C]):
         if self._is_lost:
             facts.reconnected()
         self._is_lost = False
+        if (recovery := self._outage.ends(connection.target.label, connection.connected_s)) is not None:  # type: ignore[arg-type]
+            facts.recovered(type(user).__name__, self.name, *recovery)
         user.channel_opened(self)
         waiting, self._reopened = self._reopened, []
         for waiter in waiting:
@@ -178,15 +199,25 @@ class Channel(Generic[C]):
         """Close in order; waits up to 0.8 s for the server's close frame. Idempotent."""
         self._is_lost = False
         if self.connection is not None:
+            if self.is_connected:
+                self._outage.close(monotonic())
             self.connection.close(code, reason)
 
     def rest(self, state: str) -> None:
         """The pattern's word on a connection that is down: ``idle``, ``waiting`` or ``failed``."""
+        if state == "waiting":
+            self._outage.backs_off()
         if self.connection is not None:
             self.connection.become(state)
         else:
-            self._user.intake.recorder.connection_state(self._state, state)
-            self._state = state
+            self._become(state)
+
+    def _become(self, state: str | None) -> None:
+        """A step of a channel that has never had a connection."""
+        old, self._state = self._state, state
+        self._user.intake.recorder.connection_state(old, state)
+        if self._user.is_told_of_states:
+            self._user.state_changed(self, old, state)
 
     def begin_shutdown(self) -> None:
         """The user is stopped: say goodbye without waiting. What nobody waits for any more is cancelled."""
@@ -206,7 +237,7 @@ class Channel(Generic[C]):
                 connection.abort()
                 connection.become(None)
             elif self._state is not None:
-                self._user.intake.recorder.connection_state(self._state, None)
+                self._become(None)
             self.connection = None
             self._state = None
             if type(self._user) is not weakref.ProxyType:
@@ -225,6 +256,7 @@ class Channel(Generic[C]):
             self._times_lost += 1
         if not connection.is_close_ours and not self._is_shut:
             self._is_lost = True
+            self._outage.begins(connection.lost_s or monotonic())
             user.channel_lost(self, error_class)
 
     def _report_drop(self, error_class: str) -> None:
@@ -272,6 +304,14 @@ class Channel(Generic[C]):
         self._handlers.append((event, handler))
         if self.connection is not None:
             self.connection.on(event, handler)
+
+    def forget(self, handlers: int) -> None:
+        """As if it were new: only the first ``handlers`` of its handlers are left, and nothing in its inbox."""
+        del self._handlers[handlers:]
+        if self.connection is not None:
+            self.connection.forget()
+            for event, handler in self._handlers:
+                self.connection.on(event, handler)
 
     def _guarded(self, handler: Callable[..., object]) -> Callable[[Any], None]:
         """``handler``, whose exceptions are counted among Locust's, as those of a task are."""
@@ -334,6 +374,8 @@ class Channel(Generic[C]):
             connection = self.connection
             if connection is not None and connection.state == "open":
                 return connection
+            if not self.is_kept and self.state != "connecting":
+                raise quiet(ConnectionLost("lost", "the connection is gone, and the pool replaces it"))
             if self._user.is_leaving and self.state != "connecting":
                 raise quiet(ConnectionLost("lost", "the user is stopped, and its connection is not open"))
             if monotonic() >= deadline_s:

@@ -26,6 +26,7 @@ class RealisticUser(AgentUser, ContextServerUser):
     """Plays a profile of ``realistic.profiles``: its pattern, its pace and its mix of actions come from there."""
 
     abstract = True
+    plays_profiles = True
 
     _turns = 0
 

@@ -140,6 +140,17 @@ class SocketIOChannel(Channel[SocketIOConnection]):
             raise quiet(failure)
         return call.reply
 
+    def say(
+        self, message: Any, name: str | None, timeout_s: float | None, tags: Iterable[str] | None, one_way: bool
+    ) -> Any:
+        if isinstance(message, Message):
+            event, data = message.name, message.body
+        else:
+            event, data = message if isinstance(message, tuple) else (message, None)
+        if one_way:
+            return self.emit(event, data, name=name, tags=tags)
+        return self.call(event, data, name=name, timeout_s=timeout_s, tags=tags)
+
     def emit(self, event: str, data: Any = None, *, name: str | None = None, tags: Iterable[str] | None = None) -> None:
         """Emit ``event`` without expecting an answer; recorded as ``SEND``. Raises `ConnectionLost`."""
         send = partial(self._record_send, name or event, tags)
@@ -228,6 +239,9 @@ class FastSocketIOUser(RealTimeUser):
         if connect:
             channel.connect()
         return channel
+
+    def another_channel(self) -> SocketIOChannel:
+        return self.open_socketio(connect=False)
 
     def socketio_profile(self) -> MessagingProfile:
         cls = type(self)

@@ -43,10 +43,13 @@ class WebSocketChannel(Channel[WebSocketConnection]):
     def __init__(self, user: Any, path: str, profile: MessagingProfile) -> None:
         super().__init__(user, path)
         self.profile = profile
+        self.client_id: str | None = None
+        """Stands for ``{client_id}`` where it is not the user's."""
 
     def _new_connection(self, host: str | None) -> WebSocketConnection:
         user = self._user
-        target = endpoint(host or user.base_url(self), *user.path_and_query(self.path))
+        path = self.path if self.client_id is None else self.path.replace("{client_id}", self.client_id)
+        target = endpoint(host or user.base_url(self), *user.path_and_query(path))
         return WebSocketConnection(
             target,
             shared=user.shared,
@@ -142,6 +145,12 @@ class WebSocketChannel(Channel[WebSocketConnection]):
             raise quiet(error) from None
         connection.watch(connection.begin(message, name, timeout_s, tags, intended_s))
 
+    def say(
+        self, message: Any, name: str | None, timeout_s: float | None, tags: Iterable[str] | None, one_way: bool
+    ) -> Any:
+        body = message.body if isinstance(message, Message) else message
+        return self.send(body, name, tags) if one_way else self.request(body, name, timeout_s, tags)
+
     def send(self, message: Any, name: str | None = None, tags: Iterable[str] | None = None) -> None:
         """Send without expecting a reply; recorded as ``SEND``. Raises `ConnectionLost`, `RequestTimeout`."""
         if self.profile.fan_out is not None and (begun := self._begin_fan_out(message)) is not None:
@@ -209,6 +218,12 @@ class WebSocketUser(RealTimeUser):
         self.channels.append(channel)
         if connect:
             channel.connect()
+        return channel
+
+    def another_channel(self) -> WebSocketChannel:
+        """With a ``{client_id}`` of its own: servers answer one connection of a client."""
+        channel = self.open(self.path, connect=False)
+        channel.client_id = f"{self.client_id}-{len(self.channels)}"
         return channel
 
     def profile(self, correlate: Any = None, **more: Any) -> MessagingProfile:

@@ -47,7 +47,7 @@ finished = st.builds(
 )
 others = st.builds(
     Event,
-    st.sampled_from(["started", "started", "cancel", "late", "duplicate", "unmatched", "push", "sent", "reconnected"]),
+    st.sampled_from(["started", "started", "cancel", "late", "duplicate", "unmatched", "push", "sent", "beside"]),
     keys,
     latency_us=latencies,
     length=st.integers(0, 10_000),
@@ -92,8 +92,12 @@ def perform(recorder: Recorder, event: Event, in_flight: Counter[Key]) -> None:
         case "sent":
             recorder.traffic.messages_sent += 1
             recorder.traffic.bytes_sent += event.length
-        case "reconnected":
+        case "beside":
             recorder.reconnected()
+            recorder.closed_in_order()
+            recorder.inbox_dropped()
+            recorder.handler_call_dropped()
+            recorder.handler_call_dropped()
 
 
 def counted(snapshot: Snapshot) -> tuple[object, ...]:
@@ -109,6 +113,9 @@ def counted(snapshot: Snapshot) -> tuple[object, ...]:
         snapshot.traffic,
         snapshot.pushes,
         snapshot.connections.reconnects,
+        snapshot.connections.closed_in_order,
+        snapshot.connections.inbox_dropped,
+        snapshot.connections.handler_calls_dropped,
     )
 
 

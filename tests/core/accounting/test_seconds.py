@@ -169,6 +169,22 @@ def test_the_timeline_thins_itself_one_pair_a_second_and_keeps_sums_and_extremes
         start += row.length_s
 
 
+def test_a_run_of_more_than_an_hour_keeps_3600_rows_that_add_up() -> None:
+    recorder = Recorder()
+    recorder.begin("r", 0.0)
+    for second in range(1, 4001):
+        for _ in range(1 + (second == 2000)):
+            recorder.operation("WS", "q", 9_000_000 if second == 1000 else 1000, 1)
+        recorder.tick(float(second))
+    rows = recorder.snapshot(4000.0).timeline
+    assert len(rows) == 3600
+    assert sum(row.length_s for row in rows) == 4000
+    assert sum(row.finished for row in rows) == 4001
+    assert max(row.max_us or 0 for row in rows) == 9_000_000
+    assert [row.length_s for row in rows[:2]] == [2, 2], "the oldest are joined"
+    assert rows[-1].length_s == 1
+
+
 def test_a_joined_rows_percentile_is_that_of_all_its_samples_not_an_average() -> None:
     timeline = Timeline(max_rows=1)
     timeline.append(Second(0, round_trips=100), frozen([1000] * 100))

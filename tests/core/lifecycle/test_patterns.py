@@ -467,3 +467,33 @@ def test_what_is_no_pattern_is_refused_with_the_nearest_name(value: Any, text: s
     with pytest.raises(ConfigError) as caught:
         pattern(value)
     assert str(caught.value) == text
+
+
+# ── a pattern of one's own, as the README has it ───────────────────────────────────────────────────────────────────────
+
+
+def regulars(rng: random.Random, now_s: float) -> Actions:
+    while True:
+        if isinstance((yield Connect()), Connected):
+            yield Send()
+            yield Disconnect()
+            yield Pause(rng.uniform(5, 30))
+
+
+def test_a_few_lines_are_a_pattern() -> None:
+    converse(
+        pattern(regulars),
+        [
+            (Connect(), Connected(0)),
+            (Send(), Sent(1)),
+            (Disconnect(), Disconnected(1)),
+            (Pause(17.5), Rested(18.5)),
+            (Connect(), Refused(19, "refused")),
+            (Pause(0.25, backoff=True), Rested(19.25)),  # put between by `Custom`
+            (Connect(), Connected(20)),
+            (Send(), Lost(21, "reset")),
+            (Disconnect(), Disconnected(21)),
+            (Pause(17.5), Rested(38.5)),
+            (Connect(), None),
+        ],
+    )

@@ -16,7 +16,7 @@ from locust_ext.core.pacing import ClosedLoop, OpenLoop
 from locust_ext.errors import ConfigError
 from locust_ext.plugin.users.base import RealTimeUser
 from locust_ext.settings import Settings
-from locust_ext.user_settings import PacingSettings
+from locust_ext.settings.users import PacingSettings
 
 _MISSING = object()
 _TABLES: Mapping[str, Mapping[str, Any]] = {"pattern": PATTERNS, "generator": GENERATORS}

@@ -25,7 +25,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from locust_ext.errors import ConfigError
-from locust_ext.setting_types import (
+from locust_ext.settings.file import read_yaml as read_yaml, substituted
+from locust_ext.settings.types import (
     MIX_NAMES as MIX_NAMES,
     Above0,
     Bytes,
@@ -37,8 +38,7 @@ from locust_ext.setting_types import (
     number,
     wrong,
 )
-from locust_ext.settings_file import read_yaml as read_yaml, substituted
-from locust_ext.user_settings import Lifecycle, Messages, UserSettings
+from locust_ext.settings.users import Lifecycle, Messages, UserSettings
 
 
 class _Model(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from locust_ext.distribution import EMPTY, Distribution
+from locust_ext.model.distribution import EMPTY, Distribution
 
 
 @dataclass(frozen=True, slots=True)

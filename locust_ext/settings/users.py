@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
-from locust_ext.setting_types import Above0, wrong
+from locust_ext.settings.types import Above0, wrong
 
 
 def _chosen(value: Any) -> Any:

@@ -21,18 +21,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from locust_ext.comparison import (
+from locust_ext.model.comparison import (
     Check as Check,
     ComparedFigure as ComparedFigure,
     Comparison as Comparison,
 )
-from locust_ext.connection_stats import (
+from locust_ext.model.connections import (
     NO_CONNECTIONS as NO_CONNECTIONS,
     ConnectionStats as ConnectionStats,
     ConnectionTotals as ConnectionTotals,
     RecoveryStats as RecoveryStats,
 )
-from locust_ext.distribution import (
+from locust_ext.model.distribution import (
     BUCKETS as BUCKETS,
     EMPTY as EMPTY,
     EXACT_BELOW_US as EXACT_BELOW_US,
@@ -41,12 +41,12 @@ from locust_ext.distribution import (
     bucket_bounds_us as bucket_bounds_us,
     bucket_of as bucket_of,
 )
-from locust_ext.fan_out_delta import (
+from locust_ext.model.fan_out import (
     AudienceChanges as AudienceChanges,
     FanOutDelta as FanOutDelta,
     FanOutPart as FanOutPart,
 )
-from locust_ext.generator_stats import (
+from locust_ext.model.generators import (
     GeneratorPeriod as GeneratorPeriod,
     GeneratorRow as GeneratorRow,
     GeneratorStats as GeneratorStats,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from locust_ext.distribution import Distribution
+from locust_ext.model.distribution import Distribution
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from locust_ext.distribution import EMPTY, Distribution
+from locust_ext.model.distribution import EMPTY, Distribution
 
 
 @dataclass(frozen=True, slots=True)

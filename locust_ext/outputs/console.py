@@ -66,6 +66,9 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield "Pushes", _with_rate(snapshot.pushes_received, "received", run.duration_s)
         if connections.inbox_dropped:
             yield "Unread", f"{count_text(connections.inbox_dropped, 'message')} dropped: their users read too slowly"
+        if connections.handler_calls_dropped:
+            count = count_text(connections.handler_calls_dropped, "push", "pushes")
+            yield "Unhandled", f"{count} whose handler was never called: the handlers are too slow"
         lag = EMPTY.plus(*(push.lag for push in snapshot.pushes if push.lag is not None))
         if lag.count:
             yield "Push delay", _percentiles(lag)

@@ -180,6 +180,7 @@ class _Reader:
             peak_open=self.get(metrics, "peak_open", int, path),
             reconnects=self.get(metrics, "reconnects", int, path),
             inbox_dropped=self.maybe(metrics, "inbox_dropped", int, path) or 0,
+            handler_calls_dropped=self.maybe(metrics, "handler_calls_dropped", int, path) or 0,
             ended=ConnectionTotals(
                 *(self.histogram(totals, total, f"{path}histograms.") or EMPTY for total in _CONNECTION_TOTALS)
             ),

@@ -179,6 +179,8 @@ def _connections(snapshot: Snapshot) -> dict[str, Any]:
     metrics["peak_open"] = snapshot.connections.peak_open
     if snapshot.connections.inbox_dropped:
         metrics["inbox_dropped"] = snapshot.connections.inbox_dropped
+    if snapshot.connections.handler_calls_dropped:
+        metrics["handler_calls_dropped"] = snapshot.connections.handler_calls_dropped
     if snapshot.connections.states:
         metrics["states"] = dict(snapshot.connections.states)
     if snapshot.connections.recoveries:

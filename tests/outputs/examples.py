@@ -62,6 +62,7 @@ def bad() -> Snapshot:
     recorder.cancelled("WS", "left")
     recorder.push(HOSTILE, 1)
     recorder.inbox_dropped()
+    recorder.handler_call_dropped()
     recorder.end(2.0)
     taken = recorder.snapshot(2.0)
     figures = (

@@ -158,6 +158,7 @@ def test_failures_are_counted_by_class_and_drops_beside_connections() -> None:
     assert summary["connection_metrics"]["success_rate"] == 0.5
     assert summary["connection_metrics"]["dropped"] == 1
     assert summary["connection_metrics"]["inbox_dropped"] == 1
+    assert summary["connection_metrics"]["handler_calls_dropped"] == 1
     assert [rule["outcome"] for rule in summary["rules"]] == ["failed", "no_data", "passed"]
     assert [figure["outcome"] for figure in summary["comparison"]["figures"]] == ["same", "worse", "worse", "no_data"]
 

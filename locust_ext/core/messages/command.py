@@ -104,36 +104,41 @@ class Command(WithMetadata):
 
     def bind(self, rng: random.Random, client_id: str) -> BoundGenerator:
         commands = [entry for group in self.groups for entry in COMMANDS[group].items()]
-        size = None
-        if self.payload_bytes is not None:
-            size = sizer("payload_bytes", self.payload_bytes, limit=DATA_LIMIT_BYTES)
-        return self.with_metadata(BoundCommand(rng, commands, agent_ids(self.agents), size), rng)
+        return self.with_metadata(BoundCommand(rng, commands, self.agents, self.payload_bytes), rng)
 
 
-class BoundCommand:
-    """One user's commands."""
+class Asking:
+    """One user's requests to agents: chosen evenly among kinds and agents, with a payload where a size is drawn for it."""
 
-    __slots__ = ("_agents", "_commands", "_random", "_rng", "_size")
+    __slots__ = ("_agents", "_kinds", "_random", "_rng", "_size")
 
     def __init__(
         self,
         rng: random.Random,
-        commands: list[tuple[str, Parameters]],
-        agents: tuple[str, ...],
-        size: Callable[[random.Random], int] | None,
+        kinds: list[tuple[str, Any]],
+        agents: int | Iterable[str],
+        payload_bytes: Sizes | None,
     ) -> None:
         self._rng = rng
         self._random = rng.random
-        self._commands = commands
-        self._agents = agents
-        self._size = size
+        self._kinds = kinds
+        self._agents = agent_ids(agents)
+        self._size = None
+        if payload_bytes is not None:
+            self._size = sizer("payload_bytes", payload_bytes, limit=DATA_LIMIT_BYTES)
 
     def disconnected(self, channel: str | None = ALL) -> None:
-        pass
+        """Nothing of a request outlives its connection."""
+
+
+class BoundCommand(Asking):
+    """One user's commands."""
+
+    __slots__ = ()
 
     def generate(self) -> Message:
         draw = self._random
-        command, parameters = self._commands[int(draw() * len(self._commands))]
+        command, parameters = self._kinds[int(draw() * len(self._kinds))]
         params = parameters(draw)
         if self._size is not None:
             params["payload"] = text(self._rng, self._size(self._rng))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from locust_ext.core.messages.command import DATA_LIMIT_BYTES, Draw, agent_ids
-from locust_ext.core.messages.message import ALL, BoundGenerator, Message
+from locust_ext.core.messages.command import DATA_LIMIT_BYTES, Asking, Draw, agent_ids
+from locust_ext.core.messages.message import BoundGenerator, Message
 from locust_ext.core.messages.metadata import WithMetadata
 from locust_ext.core.messages.payload import Sizes, sizer, text
 from locust_ext.core.messages.weights import unknown
@@ -53,36 +53,17 @@ class Query(WithMetadata):
 
     def bind(self, rng: random.Random, client_id: str) -> BoundGenerator:
         queries = [(query_type, QUERY_TYPES[query_type]) for query_type in self.query_types]
-        size = None
-        if self.payload_bytes is not None:
-            size = sizer("payload_bytes", self.payload_bytes, limit=DATA_LIMIT_BYTES)
-        return self.with_metadata(BoundQuery(rng, queries, agent_ids(self.agents), size), rng)
+        return self.with_metadata(BoundQuery(rng, queries, self.agents, self.payload_bytes), rng)
 
 
-class BoundQuery:
+class BoundQuery(Asking):
     """One user's queries."""
 
-    __slots__ = ("_agents", "_queries", "_random", "_rng", "_size")
-
-    def __init__(
-        self,
-        rng: random.Random,
-        queries: list[tuple[str, Details]],
-        agents: tuple[str, ...],
-        size: Callable[[random.Random], int] | None,
-    ) -> None:
-        self._rng = rng
-        self._random = rng.random
-        self._queries = queries
-        self._agents = agents
-        self._size = size
-
-    def disconnected(self, channel: str | None = ALL) -> None:
-        pass
+    __slots__ = ()
 
     def generate(self) -> Message:
         draw = self._random
-        query_type, details = self._queries[int(draw() * len(self._queries))]
+        query_type, details = self._kinds[int(draw() * len(self._kinds))]
         data = {"query_type": query_type, **details(draw, self._agents[int(draw() * len(self._agents))])}
         if self._size is not None:
             data["payload"] = text(self._rng, self._size(self._rng))

@@ -6,7 +6,7 @@ process's ``init`` event, because ``locust --processes`` forks in between.
 
 from __future__ import annotations
 
-from locust import __version__ as locust_version, events
+from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -29,10 +29,8 @@ from locust_ext.errors import ConfigError, LocustExtError
 from locust_ext.model import Comparison, Snapshot
 from locust_ext.outputs import REPORTS
 from locust_ext.outputs.console import console
-from locust_ext.outputs.live_line import live_line
 from locust_ext.outputs.series import series
 from locust_ext.plugin.distributed import LocalSide, MasterSide, WorkerSide
-from locust_ext.plugin.embedded import EMBEDDED, EmbeddedServer, embedded_classes, machine_id
 from locust_ext.plugin.gate import decide_exit_code, limits_of, load_baseline, tolerance_of
 from locust_ext.plugin.intake import drop_intake, intake_of
 from locust_ext.plugin.interrupt import end_in_order_on_signals
@@ -46,15 +44,15 @@ from locust_ext.plugin.options import (
     whole_number,
 )
 from locust_ext.plugin.percentiles import use_fine_percentiles, use_locusts_percentiles
+from locust_ext.plugin.provided import ProvidedTarget
 from locust_ext.plugin.recording import begin_recording, check_record_file, end_recording
 from locust_ext.plugin.reports import write_reports
 from locust_ext.plugin.sinks import SinkFeed, parse_sinks
-from locust_ext.plugin.target import wait_for_target
+from locust_ext.plugin.telling import LogLines, describe
 from locust_ext.plugin.users.pool import close_pools
 from locust_ext.plugin.users.rules import UserRules, texts_of
 from locust_ext.plugin.webui import Downloads
 from locust_ext.runtime.process import shared
-from locust_ext.runtime.ticker import Ticker
 from locust_ext.settings import Settings, load_settings, parse_profiles
 
 logger = logging.getLogger("locust_ext")
@@ -158,14 +156,13 @@ class Extension:
         self.intake = intake_of(environment)
         self.recorder = self.intake.recorder
         self._side: WorkerSide | MasterSide | LocalSide | None = None
-        self._server: EmbeddedServer | None = None
-        self._embedded_classes: list[Any] = []
+        self._target = ProvidedTarget(environment, self.options)
         self._wait_s: float | None = None
         self._report_dir: Path | None = None
         self._warmup_s = 0.0
         self._baseline: Snapshot | None = None
         self._comparison: Comparison | None = None
-        self._log_lines: Ticker | None = None
+        self._log_lines = LogLines(self.snapshot)
         self._sinks = SinkFeed([], self.snapshot)
         self._downloads: Downloads | None = None
         self._judged_run: str | None = None
@@ -185,7 +182,7 @@ class Extension:
         runner = self.environment.runner
         if not self.is_worker:
             self._read_options()
-            self._provide_target()
+            self._target.provide(self._wait_s)
         if isinstance(runner, WorkerRunner):
             self._side = WorkerSide(runner, self.recorder)
         elif isinstance(runner, MasterRunner):
@@ -217,18 +214,14 @@ class Extension:
         self._listeners.clear()
         if self._side is not None:
             self._side.close()
-        if self._log_lines is not None:
-            self._log_lines.close()
+        self._log_lines.end()
         end_recording()
         self._sinks.close()
         if self._downloads is not None:
             self._downloads.close()
         use_locusts_percentiles()
         self._rules.undo()
-        for each in self._embedded_classes:
-            each.host = EMBEDDED
-        if self._server is not None:
-            self._server.stop()
+        self._target.close()
         drop_intake(self.environment)
         _extensions.pop(self.environment, None)
 
@@ -281,37 +274,6 @@ class Extension:
     def _use_source_addresses(self) -> None:
         shared().source_addresses = local_addresses(self.options, "ext_source_addresses")
 
-    def _provide_target(self) -> None:
-        environment = self.environment
-        self._embedded_classes = [] if environment.host else embedded_classes(environment.user_classes)
-        if self._embedded_classes:
-            self._server = EmbeddedServer()
-            url = self._server.start()
-            self.options.ext_embedded_url = url
-            self.options.ext_embedded_machine = machine_id()
-            self._use_embedded(url)
-            logger.info("The embedded reference server answers at %s", url)
-        if self._wait_s is not None:
-            for target in self._targets():
-                wait_for_target(target, self._wait_s)
-
-    def _targets(self) -> list[str]:
-        if self.environment.host:
-            hosts = [self.environment.host]
-        else:
-            hosts = [each.host for each in self.environment.user_classes if each.host]
-        if agent_host := self._option("ext_agent_host"):
-            hosts.append(agent_host)
-        if not hosts:
-            raise ConfigError(
-                "expected --host, or a host attribute of the user classes", source="--ext-wait-for-target"
-            )
-        return list(dict.fromkeys(hosts))
-
-    def _use_embedded(self, url: str) -> None:
-        for each in self._embedded_classes:
-            each.host = url
-
     # ── the run ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _on_test_start(self, **_: Any) -> None:
@@ -327,8 +289,10 @@ class Extension:
         self._comparison = None
         begin_recording(self._option("ext_record"), runner, self.settings.record.max_bytes)
         self._side.begin(run_id, self._warmup_s)
-        self._describe()
-        self._say_figures_now_and_then()
+        describe(self.recorder, self.environment, self._option("ext_seed"))
+        every_s = self.settings.log.summary_every_s
+        if every_s and self._option("headless") and not self._option("only_summary"):
+            self._log_lines.begin(every_s)
         self._sinks.begin()
 
     def _begin_on_worker(self) -> None:
@@ -346,40 +310,10 @@ class Extension:
             self.environment.runner.quit()
             return
         self._use_source_addresses()
-        if not self.environment.host:
-            self._embedded_classes = self._embedded_classes or embedded_classes(self.environment.user_classes)
-            if self._embedded_classes:
-                self._join_embedded()
+        self._target.join()
         begin_recording(self._option("ext_record"), self.environment.runner, self.settings.record.max_bytes)
         self._side.begin(
             self._option("ext_run_id") or "", self._option("ext_warmup_s") or 0.0, self._option("ext_epoch") or 0
-        )
-
-    def _join_embedded(self) -> None:
-        url, machine = self._option("ext_embedded_url"), self._option("ext_embedded_machine")
-        if url and machine == machine_id():
-            self._use_embedded(url)
-            return
-        logger.error(
-            "This worker cannot reach the embedded server, which listens on the loopback of the master's machine only. "
-            "Start a server that all workers reach (locust-ext server --host ADDRESS), and give the master --host."
-        )
-        self.environment.process_exit_code = 1
-        assert isinstance(self.environment.runner, WorkerRunner)
-        self.environment.runner.quit()
-
-    def _describe(self) -> None:
-        environment = self.environment
-        host = environment.host or next((each.host for each in environment.user_classes if each.host), None)
-        here = datetime.now()
-        self.recorder.began_at(here.hour * 3600 + here.minute * 60 + here.second + here.microsecond / 1e6)
-        self.recorder.describe(
-            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            host=host,
-            scenario=Path(environment.locustfile or "").stem or None,
-            seed=self._option("ext_seed"),
-            users=environment.runner.target_user_count if environment.runner is not None else None,
-            versions={"locust_ext": _version(), "locust": locust_version, "python": sys.version.split()[0]},
         )
 
     def _on_spawning_complete(self, user_count: int, **_: Any) -> None:
@@ -394,23 +328,6 @@ class Extension:
         if isinstance(self._side, MasterSide | LocalSide):
             self._side.reset()
 
-    def _say_figures_now_and_then(self) -> None:
-        every_s = self.settings.log.summary_every_s
-        if self._log_lines is not None:
-            self._log_lines.close()
-        if not every_s or not self._option("headless") or self._option("only_summary"):
-            return
-        before = self.snapshot()
-
-        def say(_: float) -> None:
-            nonlocal before
-            now = self.snapshot()
-            logger.info("%s", live_line(before, now))
-            before = now
-
-        self._log_lines = Ticker(every_s, say)
-        self._log_lines.start()
-
     def _on_quitting(self, **_: Any) -> None:
         """Not on the master. Locust would quit while users still run; stopped first, each has its outcome counted."""
         runner = self.environment.runner
@@ -421,8 +338,7 @@ class Extension:
 
     def _on_test_stop(self, **_: Any) -> None:
         close_pools(self.environment)  # their connections belong to this run's figures
-        if self._log_lines is not None:
-            self._log_lines.close()
+        self._log_lines.end()
         self._sinks.pause()
         if self._side is not None:
             self._side.finish()
@@ -489,15 +405,6 @@ class Extension:
         unknown metric.
         """
         return series(self.snapshot(), metric, seconds)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("locust-ext")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 __all__ = ["Extension", "attach", "extension_of", "install"]

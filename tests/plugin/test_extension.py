@@ -96,7 +96,7 @@ def test_close_undoes_everything_and_may_be_called_twice(environment: Environmen
     extension = attach(environment)
     assert chosen.host is not None
     assert chosen.host.startswith("http://127.0.0.1:")
-    server = extension._server
+    server = extension._target._server
     assert server is not None
     process = server._process
     extension.close()

@@ -17,8 +17,9 @@ from locust_ext.core.protocols.ties import FanOut, as_fan_out
 from locust_ext.errors import ConnectionLost, ErrorReply
 from locust_ext.plugin.users.base import RealTimeUser
 from locust_ext.plugin.users.caught import Caught
-from locust_ext.plugin.users.channel import Channel, as_tags
+from locust_ext.plugin.users.channel import Channel
 from locust_ext.plugin.users.failures import quiet
+from locust_ext.plugin.users.reporting import as_tags
 from locust_ext.runtime.address import endpoint
 from locust_ext.runtime.inbox import ANY
 from locust_ext.runtime.profile import MessagingProfile

@@ -1,0 +1,91 @@
+"""`ProvidedTarget`: the system under test as this process sees it: the embedded server, or addresses to wait for."""
+
+from __future__ import annotations
+
+from locust.env import Environment
+from locust.runners import WorkerRunner
+
+import logging
+from typing import Any
+
+from locust_ext.errors import ConfigError
+from locust_ext.plugin.embedded import EMBEDDED, EmbeddedServer, embedded_classes, machine_id
+from locust_ext.plugin.target import wait_for_target
+
+logger = logging.getLogger("locust_ext")
+
+
+class ProvidedTarget:
+    """Gives the user classes whose host is ``"embedded"`` an address; ``close()`` takes it away again.
+
+    The address travels to the workers as options of the master's, because ``environment.host`` would override every
+    class (FACTS, Locust 16).
+    """
+
+    def __init__(self, environment: Environment, options: Any) -> None:
+        self._environment = environment
+        self._options = options
+        self._server: EmbeddedServer | None = None
+        self._classes: list[Any] = []
+
+    def provide(self, wait_s: float | None) -> None:
+        """Not in a worker: start the embedded server if a class wants it, and wait for the target if that is asked for.
+
+        Raises `TargetUnavailable`, and `ConfigError` if there is nothing to wait for.
+        """
+        environment = self._environment
+        self._classes = [] if environment.host else embedded_classes(environment.user_classes)
+        if self._classes:
+            self._server = EmbeddedServer()
+            url = self._server.start()
+            self._options.ext_embedded_url = url
+            self._options.ext_embedded_machine = machine_id()
+            self._use(url)
+            logger.info("The embedded reference server answers at %s", url)
+        if wait_s is not None:
+            for target in self._targets():
+                wait_for_target(target, wait_s)
+
+    def _targets(self) -> list[str]:
+        if self._environment.host:
+            hosts = [self._environment.host]
+        else:
+            hosts = [each.host for each in self._environment.user_classes if each.host]
+        if agent_host := self._options.ext_agent_host:
+            hosts.append(agent_host)
+        if not hosts:
+            raise ConfigError(
+                "expected --host, or a host attribute of the user classes", source="--ext-wait-for-target"
+            )
+        return list(dict.fromkeys(hosts))
+
+    def _use(self, url: str) -> None:
+        for each in self._classes:
+            each.host = url
+
+    def join(self) -> None:
+        """In a worker, at the start of a run: use the master's embedded server, or leave if it cannot be reached."""
+        environment = self._environment
+        if environment.host:
+            return
+        self._classes = self._classes or embedded_classes(environment.user_classes)
+        if not self._classes:
+            return
+        url, machine = (getattr(self._options, f"ext_embedded_{each}", None) for each in ("url", "machine"))
+        if url and machine == machine_id():
+            self._use(url)
+            return
+        logger.error(
+            "This worker cannot reach the embedded server, which listens on the loopback of the master's machine only. "
+            "Start a server that all workers reach (locust-ext server --host ADDRESS), and give the master --host."
+        )
+        environment.process_exit_code = 1
+        assert isinstance(environment.runner, WorkerRunner)
+        environment.runner.quit()
+
+    def close(self) -> None:
+        """Idempotent."""
+        for each in self._classes:
+            each.host = EMBEDDED
+        if self._server is not None:
+            self._server.stop()

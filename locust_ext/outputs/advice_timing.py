@@ -113,6 +113,7 @@ def _open(rows: Sequence[Second]) -> float:
 def late_replies(snapshot: Snapshot) -> str | None:
     """At least one per cent of the round trips were answered after they had been given up."""
     late, finished = _of_round_trips(snapshot, "late"), _of_round_trips(snapshot, "finished")
+    late = min(late, _of_round_trips(snapshot, "timed_out"))  # others came after their user was stopped
     if not late or late < 0.01 * finished:
         return None
     return (

@@ -374,6 +374,8 @@ class Transport(KeepAlive):
         if self._close_waiter is not None:
             self._shared.loop.run_callback(self._close_waiter.switch, None)
             self._close_waiter = None
+        if self._writers:
+            self._wake_writers()
         self.on_gone(self, self.error_class, is_orderly)
 
     def _waits_in_vain(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
+from orjson import JSONDecodeError
+
 from locust_ext.core.protocols.correlation import ERROR, PUSH, REPLY
 from locust_ext.errors import ConfigError, ErrorReply
 from locust_ext.runtime.call import Call
@@ -74,8 +76,10 @@ class WebSocketConnection(MessagingConnection):
         traffic.bytes_received += length
         try:
             message = self.profile.decode(payload)
-        except Exception:  # noqa: BLE001 – a user's decoder may raise anything; what it cannot read is handed on as it came
+        except Exception as error:  # noqa: BLE001 – what the locustfile's decoder cannot read is handed on as it came
             message = payload
+            if not isinstance(error, JSONDecodeError):  # of the default decoder: texts that are no JSON are no mistake
+                self._told("decode", error)
         exchange: Any  # a `Call`; not by `cast`, which is a call
         verdict, exchange = self.pending.match(message, now_s)
         if verdict == REPLY:
@@ -96,8 +100,15 @@ class WebSocketConnection(MessagingConnection):
         try:
             return self.profile.push_name(message)
         except Exception as error:  # noqa: BLE001 – the locustfile's own: told, and the push is counted all the same
-            self._shared.dispatcher.on_error(error)
+            self._told("push_name", error)
             return "message"
+
+    def _told(self, what: str, error: Exception) -> None:
+        """An exception of the locustfile's own code, which the hub has met: told once, however many pushes raise it."""
+        key = f"{what} {type(error).__name__} {self.target.label}"
+        if key not in self._shared.warned:
+            self._shared.warned.add(key)
+            self._shared.dispatcher.report(self._shared.dispatcher.on_error, error)
 
     def _on_binary(self, data: bytes, now_s: float) -> None:
         self._on_text(data, now_s)

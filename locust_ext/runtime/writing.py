@@ -11,7 +11,10 @@ from collections import deque
 from time import monotonic
 from typing import Any
 
-from locust_ext.errors import ConnectionLost
+from gevent.hub import Waiter
+
+from locust_ext.errors import ConnectionLost, RequestTimeout
+from locust_ext.runtime.deadline import Alarm
 from locust_ext.runtime.facts import Facts
 from locust_ext.runtime.handshake import error_class_of
 from locust_ext.runtime.process import ProcessShared
@@ -33,6 +36,7 @@ class FrameWriter:
         "_tls",
         "_traffic",
         "_write_watcher",
+        "_writers",
         "bytes_sent",
         "error_class",
         "is_close_ours",
@@ -51,6 +55,7 @@ class FrameWriter:
         self._queue: deque[tuple[memoryview | bytes, int, int]] | None = None
         self._queued_bytes = 0
         self._queued_pong: bytes | None = None
+        self._writers: list[Waiter[None]] | None = None
         self.state = state
         """The state of the user's connection, whose earlier transport this one succeeds."""
         self.error_class: str | None = None
@@ -107,6 +112,38 @@ class FrameWriter:
         traffic = self._traffic
         traffic.messages_sent += 1
         traffic.bytes_sent += payload_bytes
+
+    def wait_written(self, deadline_s: float) -> None:
+        """Block the calling greenlet until the kernel has taken every message that has been sent so far.
+
+        So a sender goes no faster than its peer reads. Raises `RequestTimeout` at monotonic ``deadline_s`` and
+        `ConnectionLost`; a message that is queued may go out all the same.
+        """
+        if not self._queue:
+            return
+        until = self.messages_sent + sum(messages for _, messages, _ in self._queue)
+        while self.messages_sent < until:
+            if self._sock is None:
+                raise ConnectionLost("lost", "the connection went before the message was out")
+            if monotonic() >= deadline_s:
+                raise RequestTimeout("timeout", "the peer does not read")
+            waiter: Waiter[None] = Waiter(self._shared.hub)
+            if self._writers is None:
+                self._writers = []
+            self._writers.append(waiter)
+            alarm = Alarm(self._shared.wheel, deadline_s, lambda waiter=waiter: waiter.switch(None))
+            try:
+                waiter.get()
+            finally:
+                self._shared.wheel.disarm(alarm)
+                if self._writers and waiter in self._writers:
+                    self._writers.remove(waiter)
+
+    def _wake_writers(self) -> None:
+        """Some of them may go on; each looks for itself."""
+        writers, self._writers = self._writers, None
+        for waiter in writers or ():
+            self._shared.loop.run_callback(waiter.switch, None)
 
     def _put(self, frame: bytes, messages: int, payload_bytes: int) -> None:
         if self._shared.outbox:
@@ -183,6 +220,8 @@ class FrameWriter:
                 queue.popleft()
                 if messages:
                     self._count_sent(messages, payload_bytes)
+                    if self._writers:
+                        self._wake_writers()
         except OSError as error:
             self._read_last(error_class_of(error))
             return

@@ -114,7 +114,7 @@ CASES: dict[Callable[[Snapshot], str | None], tuple[Snapshot, str, list[Snapshot
     advice_timing.late_replies: (
         of(ws(900, timed_out=100, errors={"timeout": 100}, late=30)),
         "30 replies came after the request had timed out",
-        [of(ws(late=3)), of(ws())],
+        [of(ws(timed_out=3, late=3)), of(ws(cancelled=30, late=30)), of(ws())],
     ),
     advice_timing.strange_replies: (
         of(ws(duplicate=20, unmatched=1)),

@@ -445,7 +445,7 @@ def test_fault_24_stopped_while_a_reply_is_waited_for() -> None:
 
 
 def test_fault_24_stopped_with_a_pipeline_open() -> None:
-    """Submitted requests are cancelled too."""
+    """Submitted requests are cancelled too, and the one that waits for a place."""
 
     def submits(user: Any) -> None:
         user.ws.submit({"type": "ask"}, timeout_s=60)
@@ -457,8 +457,74 @@ def test_fault_24_stopped_with_a_pipeline_open() -> None:
         ) as run,
     ):
         found = run.balance()["WS ask"]
-        assert found.cancelled == 5
+        assert found.cancelled == 6
         assert (found.lost, found.failed, found.timed_out, found.in_flight) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("how", ["request", "submit", "send"])
+def test_fault_24_stopped_while_a_lost_connection_is_waited_for(how: str) -> None:
+    """What waits for it is in flight, and then cancelled: exactly one outcome for what was attempted."""
+
+    def asks(user: Any) -> None:
+        eventually(lambda: user.ws.state == "waiting")
+        getattr(user.ws, how)({"type": "ask"})
+
+    type_ = "SEND" if how == "send" else "WS"
+    slow = Persistent(reconnect=FullJitter(base_s=1e6, cap_s=1e6))
+    with (
+        Peer(upgrade(), reset()) as peer,
+        stopped_at(
+            peer.url,
+            asking(asks, pattern=slow, request_timeout_s=60.0),
+            lambda run: [each.in_flight for each in run.balance().values() if each.type == type_] == [1],
+        ) as run,
+    ):
+        only_cancelled(run, f"{type_} ask")
+
+
+def test_one_way_messages_go_no_faster_than_the_peer_reads() -> None:
+    """A message is good once the kernel has all of it; the one that waits is cancelled with its user, and nothing piles up."""
+
+    def pours(user: Any) -> None:
+        user.ws.send({"big": "x" * 300_000}, name="big")
+
+    with (
+        Peer(upgrade(reads=False), stall(), receive_buffer=4096) as peer,
+        stopped_at(
+            peer.url, asking(pours), lambda run: run.states == {"open": 1} and run.user.ws.connection._queued_bytes
+        ) as run,
+    ):
+        found = run.balance()["SEND big"]
+        assert (found.ok, found.cancelled) == (run.recorder.traffic.messages_sent, 1)
+
+
+def test_a_peer_that_never_reads_fails_a_one_way_message_at_its_deadline() -> None:
+    """As ``timeout``, with the reason."""
+
+    def pours(user: Any) -> None:
+        user.ws.send({"big": "x" * 8_000_000}, name="big")
+
+    with (
+        Peer(upgrade(reads=False), stall(), receive_buffer=4096) as peer,
+        running(asking(pours, request_timeout_s=0.2), peer.url) as run,
+    ):
+        eventually(lambda: run.failures("SEND"))
+        assert run.failures("SEND")[0] == "timeout - the peer does not read"
+
+
+def test_a_connection_that_goes_fails_the_message_that_was_not_out() -> None:
+    """As ``lost``: it was never whole on the wire."""
+
+    def pours(user: Any) -> None:
+        user.ws.send({"big": "x" * 8_000_000}, name="big")
+
+    with (
+        Peer(upgrade(reads=False), wait(0.2), reset(), receive_buffer=4096) as peer,
+        running(asking(pours), peer.url) as run,
+    ):
+        eventually(lambda: run.failures("SEND"))
+        assert run.failures("SEND")[0] == "lost - the connection went before the message was out"
+        assert run.recorder.traffic.messages_sent == 0
 
 
 @pytest.mark.parametrize("how", ["receive", "expect"])

@@ -74,6 +74,12 @@ class OwnCounts:
             ledger.in_flight -= 1
         ledger.cancelled += 1
 
+    def withdrawn(self, type: str, name: str, tags: tuple[str, ...] = ()) -> None:
+        """`started` was called for what has not begun after all: it could not even be tried, or begins under another hand."""
+        ledger = self._ledger((type, name, tags))
+        if ledger.in_flight:
+            ledger.in_flight -= 1
+
     def renamed(self, type: str, old_name: str, new_name: str, tags: tuple[str, ...] = ()) -> None:
         """An operation in flight has another name from now on (a response renamed in its `with` block)."""
         if old_name != new_name:

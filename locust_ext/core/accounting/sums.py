@@ -87,12 +87,13 @@ class Sums:
         return count
 
     def operations(self, in_flight: Mapping[Key, int]) -> tuple[OperationStats, ...]:
-        """The ledgers in order, with these operations in flight."""
+        """The ledgers in order, with these operations in flight; those with nothing in them are left out."""
         found = []
         for key in sorted(self.ledgers.keys() | {key for key, count in in_flight.items() if count}):
             ledger = self.ledgers.get(key) or Ledger(key)
             ledger.in_flight = in_flight.get(key, 0)
-            found.append(ledger.freeze())
+            if not ledger.is_empty or ledger.in_flight:  # all may have been withdrawn
+                found.append(ledger.freeze())
         return tuple(found)
 
     def push_stats(self) -> tuple[PushStats, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from locust_ext.core.protocols.deflate import PerMessageDeflate
+from locust_ext.errors import ConfigError
 
 TEXT: Final = 1
 BINARY: Final = 2
@@ -37,6 +38,18 @@ four strided ``bytes.translate`` cost 2.1 ns at that size and twice as much as a
 def is_wire_code(code: int) -> bool:
     """Whether ``code`` may stand in a close frame (RFC 6455, 7.4, and IANA's registry)."""
     return 3000 <= code <= 4999 or 1000 <= code <= 1003 or 1007 <= code <= 1014
+
+
+def check_close(code: int | None, reason: str = "") -> None:
+    """Raises ``ConfigError`` for a close code that may not be sent (1005 and 1006 among them), or a reason over 123 bytes."""
+    if code is not None and (type(code) is not int or not is_wire_code(code)):
+        raise ConfigError(
+            "expected a close code that may be sent: 1000 to 1003, 1007 to 1014, or 3000 to 4999",
+            key="code",
+            value=code,
+        )
+    if len(reason.encode()) > 123:
+        raise ConfigError("expected at most 123 bytes of UTF-8", key="reason", value=reason)
 
 
 def apply_mask(payload: bytes | bytearray, key: bytes) -> bytes:

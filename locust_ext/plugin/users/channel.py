@@ -7,6 +7,7 @@ operation is recorded here, once, by Locust's request event.
 from __future__ import annotations
 
 import logging
+import math
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from gevent import GreenletExit
 from gevent.hub import Waiter
 
-from locust_ext.errors import ConnectFailed, ConnectionLost, OperationError, RequestTimeout
+from locust_ext.core.protocols.frames import check_close
+from locust_ext.errors import ConfigError, ConnectFailed, ConnectionLost, OperationError, RequestTimeout
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.plugin.users.info import ConnectionInfo
 from locust_ext.plugin.users.outage import Outage
@@ -182,7 +184,8 @@ class Channel(Reporting, Generic[C]):
             self.connect()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close in order; waits up to 0.8 s for the server's close frame. Idempotent."""
+        """Close in order; waits up to 0.8 s for the server's close frame. Idempotent. Raises `ConfigError`."""
+        check_close(code, reason)
         self._is_lost = False
         if self.connection is not None:
             if self.is_connected:
@@ -191,6 +194,8 @@ class Channel(Reporting, Generic[C]):
 
     def rest(self, state: str) -> None:
         """The pattern's word on a connection that is down: ``idle``, ``waiting`` or ``failed``."""
+        if self._is_shut:
+            return  # the user is stopped, its driver has not noticed yet
         if state == "waiting":
             self._outage.backs_off()
         if self.connection is not None:
@@ -249,6 +254,8 @@ class Channel(Reporting, Generic[C]):
 
     def on(self, event: str, handler: Callable[..., object]) -> None:
         """Call ``handler(message)`` in the dispatcher greenlet for each push named ``event`` (``"*"``: for each)."""
+        if not callable(handler):
+            raise ConfigError("expected a function to call for each push", key=f"on({event!r})", value=handler)
         handler = self._guarded(handler)
         self._handlers.append((event, handler))
         if self.connection is not None:
@@ -289,8 +296,7 @@ class Channel(Reporting, Generic[C]):
         return self._receive(timeout_s, None)
 
     def _receive(self, timeout_s: float | None, wanted: Callable[[Any], object] | None) -> Any:
-        timeout_s = self._user.request_timeout_s if timeout_s is None else timeout_s
-        deadline_s = monotonic() + timeout_s
+        deadline_s = monotonic() + self._timeout(timeout_s)
         connection = self.connection if self.connection is not None else self._open_until(deadline_s)
         try:
             return connection.receive(max(0.0, deadline_s - monotonic()), wanted)
@@ -310,12 +316,44 @@ class Channel(Reporting, Generic[C]):
             took_us = round((monotonic() - begun_s) * 1e6) if isinstance(error, RequestTimeout) else None
             user.intake.report(user, self.type_, name, took_us, 0, error)
             raise
+        except Exception:  # the predicate's own
+            facts.withdrawn(self.type_, name)
+            raise
         except BaseException:
             facts.cancelled(self.type_, name)
             raise
         was_there = connection is not None and connection.waits == waits
         user.intake.report(user, self.type_, name, None if was_there else round((monotonic() - begun_s) * 1e6))
         return found
+
+    def _timeout(self, timeout_s: float | None) -> float:
+        """``timeout_s``, or the user's own. Raises `ConfigError` if that is no time to wait."""
+        if timeout_s is None:
+            timeout_s = self._user.request_timeout_s
+        if not isinstance(timeout_s, int | float) or not 0 < timeout_s < math.inf:
+            raise ConfigError("expected seconds above 0", key="timeout_s", value=timeout_s)
+        return timeout_s
+
+    def _open_for(self, name: str, tags: tuple[str, ...], deadline_s: float, max_in_flight: int | None = None) -> C:
+        """The open connection, waited for (and for room on it) by a request, which is in flight meanwhile.
+
+        Raises `OperationError`, recorded.
+        """
+        user = self._user
+        facts = user.intake.recorder
+        facts.started(self.type_, name, tags)
+        try:
+            connection = self._open_until(deadline_s)
+            if max_in_flight is not None:
+                connection.wait_for_slot(max_in_flight, deadline_s)
+        except OperationError as error:
+            user.intake.report(user, self.type_, name, None, 0, error, None, tags)
+            raise quiet(error) from None
+        except BaseException:
+            facts.cancelled(self.type_, name, tags)
+            raise
+        facts.withdrawn(self.type_, name, tags)  # it starts anew as the connection's own
+        return connection
 
     def _open_until(self, deadline_s: float) -> C:
         """The open connection, waited for until ``deadline_s`` if it is down. Raises `RequestTimeout`."""
@@ -341,7 +379,10 @@ class Channel(Reporting, Generic[C]):
                     self._reopened.remove(waiter)
 
     def _record_send(self, name: str, tags: Any, send: Callable[[C], int]) -> None:
-        """Perform a one-way send and record it as ``SEND``, without a response time. Raises `OperationError`."""
+        """Perform a one-way send and record it as ``SEND``, without a response time. Raises `OperationError`.
+
+        It is good once the kernel has it all; a peer that does not read is waited for, up to ``request_timeout_s``.
+        """
         user = self._user
         if user.is_being_killed:
             user.wait_for_kill()
@@ -351,9 +392,16 @@ class Channel(Reporting, Generic[C]):
         error: OperationError | None = None
         facts.started("SEND", name, tags)
         try:
-            send(self._open_until(monotonic() + user.request_timeout_s))
+            deadline_s = monotonic() + user.request_timeout_s
+            connection = self._open_until(deadline_s)
+            send(connection)
+            if connection._queue:
+                connection.wait_written(deadline_s)
         except OperationError as failure:
             error = failure
+        except Exception:  # what cannot be encoded
+            facts.withdrawn("SEND", name, tags)
+            raise
         except BaseException:
             facts.cancelled("SEND", name, tags)
             raise

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
 from locust_ext.core.accounting.fanout import Cause
 from locust_ext.core.protocols.ties import filled
-from locust_ext.errors import CheckFailed, ConnectionLost, ErrorReply, OperationError, RequestTimeout
+from locust_ext.errors import CheckFailed, ConfigError, ConnectionLost, ErrorReply, OperationError, RequestTimeout
 from locust_ext.plugin.intake import Intake
 from locust_ext.plugin.users.caught import Caught
 from locust_ext.runtime.call import Call
@@ -22,6 +22,8 @@ def as_tags(tags: Any) -> tuple[str, ...]:
         return (tags,)
     if isinstance(tags, Mapping):
         return tuple(f"{name}={value}" for name, value in tags.items())
+    if not isinstance(tags, Iterable):
+        raise ConfigError("expected a text, or a collection of them", key="tags", value=tags)
     return tuple(str(tag) for tag in tags)
 
 

@@ -10,12 +10,17 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
+from locust_ext.core.protocols.deflate import DeflateOffer
+from locust_ext.errors import ConfigError
 from locust_ext.plugin.users.cookies import cookie_header, remember
+from locust_ext.plugin.users.http_side import jar_of
 from locust_ext.runtime.address import Endpoint
 from locust_ext.runtime.facts import TransportSettings
 from locust_ext.runtime.handshake import HandshakeOptions
 from locust_ext.runtime.process import ProcessShared, shared
 from locust_ext.runtime.proxy import proxy_for
+
+INBOX_POLICIES = ("drop_oldest", "close")
 
 
 class ConnectionSettings:
@@ -23,17 +28,22 @@ class ConnectionSettings:
 
     shared: ProcessShared
     cookies: CookieJar | None
+    """Of a user without an HTTP side; None: it has been given none yet."""
+    inbox_policy: str
 
     ping_interval_s: float = 20.0
     """Seconds between keep-alive WebSocket pings; 0: none."""
     ping_timeout_s: float = 20.0
     max_message_bytes: int = 16 * 2**20
     headers: Mapping[str, str] | Callable[[Any], Mapping[str, str]] = MappingProxyType({})
-    """Of the upgrade request; a callable is asked at each connect, with the user. Values are never shown."""
+    """Of the upgrade request, and of each request of a user with an HTTP side (`HttpUser`, `FastHttpUser`) as well.
+
+    A callable is asked each time, with the user. Values are never shown.
+    """
     subprotocols: str | tuple[str, ...] = ()
     origin: str | None = None
     token: str | Callable[[Any], str] | None = None
-    """Sent as ``Authorization: Bearer``; a callable is asked at each connect, with the user. Never shown."""
+    """Sent as ``Authorization: Bearer`` where ``headers`` are; a callable is asked each time, with the user. Never shown."""
     verify_tls: bool = True
     """False: any certificate will do."""
     ca_file: str | None = None
@@ -51,6 +61,20 @@ class ConnectionSettings:
     """True, or a `DeflateOffer`: permessage-deflate is offered (RFC 7692)."""
 
     _transport_settings: ClassVar[TransportSettings | None] = None
+
+    @classmethod
+    def check_settings(cls) -> None:
+        """Raises `ConfigError` for a setting that is none, when the class is made."""
+        if cls.inbox_policy not in INBOX_POLICIES:
+            raise ConfigError(
+                f"expected one of {', '.join(INBOX_POLICIES)}",
+                key=f"{cls.__name__}.inbox_policy",
+                value=cls.inbox_policy,
+            )
+        if not isinstance(cls.compression, bool | DeflateOffer):
+            raise ConfigError(
+                "expected True, False or a DeflateOffer", key=f"{cls.__name__}.compression", value=cls.compression
+            )
 
     def transport_settings(self) -> TransportSettings:
         """One object for all users of the class."""
@@ -70,7 +94,7 @@ class ConnectionSettings:
             headers=headers,
             subprotocols=(self.subprotocols,) if isinstance(self.subprotocols, str) else tuple(self.subprotocols),
             origin=self.origin,
-            cookie=cookie_header(self.cookies, target),
+            cookie=cookie_header(jar_of(self) or self.cookies, target),
             verify_tls=self.verify_tls,
             tls_context=self.tls_context_in_use() if target.is_secure else None,
             proxy=proxy_for(target, self.proxy),
@@ -115,13 +139,12 @@ class ConnectionSettings:
         if not self.compression:
             return None
         if self.compression is True:
-            from locust_ext.core.protocols.deflate import DeflateOffer
-
             return DeflateOffer()
         return self.compression
 
     def remember_cookies(self, target: Endpoint, set_cookies: tuple[str, ...]) -> None:
-        """Keep what a server's ``Set-Cookie`` lines say; this user's own jar."""
-        if self.cookies is None:
-            self.cookies = CookieJar()
-        remember(self.cookies, target, set_cookies)
+        """Keep what a server's ``Set-Cookie`` lines say, in the jar of the user's HTTP client, or in one of its own."""
+        jar = jar_of(self)
+        if jar is None:
+            jar = self.cookies = CookieJar() if self.cookies is None else self.cookies
+        remember(jar, target, set_cookies)

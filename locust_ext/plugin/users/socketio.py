@@ -123,7 +123,7 @@ class SocketIOChannel(Channel[SocketIOConnection]):
         name = event if name is None else name
         if type(tags) is not tuple:
             tags = () if tags is None else as_tags(tags)
-        timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
+        timeout_s = user.request_timeout_s if timeout_s is None else self._timeout(timeout_s)
         connection = self.connection
         if connection is None:  # it has never been open
             error = quiet(ConnectionLost("lost", "the connection is not open"))

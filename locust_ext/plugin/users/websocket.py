@@ -14,7 +14,7 @@ from locust_ext.core.messages import Replay
 from locust_ext.core.messages.message import Message
 from locust_ext.core.protocols.correlation import ById, as_correlation
 from locust_ext.core.protocols.ties import as_fan_out
-from locust_ext.errors import ConnectionLost, ErrorReply, OperationError
+from locust_ext.errors import ConnectionLost, ErrorReply
 from locust_ext.plugin.users.base import RealTimeUser
 from locust_ext.plugin.users.caught import Caught
 from locust_ext.plugin.users.channel import Channel
@@ -92,17 +92,13 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         name = push_name(message) if name is None else name
         if type(tags) is not tuple:
             tags = () if tags is None else as_tags(tags)
-        timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
+        timeout_s = user.request_timeout_s if timeout_s is None else self._timeout(timeout_s)
         connection = self.connection
         if connection is not None and connection.state == "open":
             call = connection.begin(message, name, timeout_s, tags, intended_s, None, True)
         else:
             deadline_s = monotonic() + timeout_s
-            try:
-                connection = self._open_until(deadline_s)
-            except OperationError as error:
-                self._never_begun(name, tags, error)
-                raise
+            connection = self._open_for(name, tags, deadline_s)
             call = connection.begin(message, name, timeout_s, tags, intended_s, deadline_s, True)
         connection.wait_for(call)
         failure = call.error
@@ -136,14 +132,10 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         name = push_name(message) if name is None else name
         if type(tags) is not tuple:
             tags = () if tags is None else as_tags(tags)
-        timeout_s = user.request_timeout_s if timeout_s is None else timeout_s
-        deadline_s = monotonic() + timeout_s
-        try:
-            connection = self._open_until(deadline_s)
-            connection.wait_for_slot(user.max_in_flight, deadline_s)
-        except OperationError as error:
-            self._never_begun(name, tags, error)
-            raise quiet(error) from None
+        timeout_s = user.request_timeout_s if timeout_s is None else self._timeout(timeout_s)
+        connection = self.connection
+        if connection is None or connection.state != "open" or len(connection.pending) >= user.max_in_flight:
+            connection = self._open_for(name, tags, monotonic() + timeout_s, user.max_in_flight)
         connection.watch(connection.begin(message, name, timeout_s, tags, intended_s))
 
     def say(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from locust.exception import StopUser
 
+import re
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from locust_ext.core.lifecycle import FullJitter, Persistent
 from locust_ext.core.protocols.correlation import ByType, Fifo
-from locust_ext.errors import ConnectionLost, ErrorReply, RequestTimeout
+from locust_ext.errors import ConfigError, ConnectionLost, ErrorReply, RequestTimeout
 from locust_ext.model import OperationStats
 from locust_ext.plugin.users.agent import AgentUser
 from locust_ext.plugin.users.websocket import WebSocketUser
@@ -31,6 +32,95 @@ def columns(found: OperationStats) -> dict[str, int]:
     """The columns of a ledger that are not 0."""
     names = ("ok", "failed", "timed_out", "lost", "cancelled", "in_flight", "late", "duplicate", "unmatched")
     return {name: getattr(found, name) for name in names if getattr(found, name)}
+
+
+# ── misuse ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("misuse", "said"),
+    [
+        (lambda ws: ws.request(PING, timeout_s=0), "timeout_s: expected seconds above 0 (got 0)"),
+        (lambda ws: ws.request(PING, timeout_s=-1), "timeout_s: expected seconds above 0 (got -1)"),
+        (lambda ws: ws.request(PING, timeout_s=float("nan")), "timeout_s: expected seconds above 0 (got nan)"),
+        (lambda ws: ws.submit(PING, timeout_s="5"), "timeout_s: expected seconds above 0 (got '5')"),
+        (lambda ws: ws.receive(float("inf")), "timeout_s: expected seconds above 0 (got inf)"),
+        (lambda ws: ws.request(PING, tags=5), "tags: expected a text, or a collection of them (got 5)"),
+        (lambda ws: ws.on("x", "no function"), "on('x'): expected a function to call for each push (got 'no function')"),
+        (
+            lambda ws: ws.close(1005),
+            "code: expected a close code that may be sent: 1000 to 1003, 1007 to 1014, or 3000 to 4999 (got 1005)",
+        ),
+        (lambda ws: ws.close(1000, "x" * 124), f"reason: expected at most 123 bytes of UTF-8 (got {'x' * 124!r})"),
+    ],
+)
+def test_misuse_is_said_where_it_happens_and_costs_nothing(server: Server, misuse: Any, said: str) -> None:
+    """No outcome, no loss: the connection is as it was."""
+
+    def asks(user: Any) -> str:
+        with pytest.raises(ConfigError) as caught:
+            misuse(user.ws)
+        assert user.ws.is_connected
+        return str(caught.value)
+
+    text, run = inside(AgentUser, server.url, asks)
+    assert text == said
+    assert {each.type for each in run.events} == {"CONNECT"}
+
+
+def test_what_cannot_be_encoded_was_never_an_operation(server: Server) -> None:
+    """Neither as a request nor one-way; nor a push whose predicate raises."""
+
+    def asks(user: Any) -> None:
+        for attempt in (user.ws.request, user.ws.send, user.ws.submit):
+            with pytest.raises(TypeError):
+                attempt({"type": "ping", "data": object()})
+        with pytest.raises(ZeroDivisionError):
+            user.ws.expect(lambda push: 1 / 0, 1)
+
+    _, run = inside(AgentUser, server.url, asks)
+    assert {each.type for each in run.balance().values() if columns(each)} == {"CONNECT"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"inbox_policy": "drop_newest"}, "inbox_policy: expected one of drop_oldest, close (got 'drop_newest')"),
+        ({"compression": "yes"}, "compression: expected True, False or a DeflateOffer (got 'yes')"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused_with_the_class(setting: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        user_class(WebSocketUser, idles, **setting)
+
+
+def test_a_decoder_that_raises_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """What it could not read is handed on as it came."""
+
+    def decode(payload: Any) -> Any:
+        raise ZeroDivisionError("on purpose")
+
+    def asks(user: Any) -> Any:
+        for number in range(3):
+            user.ws.send(f"text {number}")
+        return [user.ws.receive(2) for _ in range(3)]
+
+    with Peer(upgrade(), echo()) as peer:
+        texts, _ = inside(WebSocketUser, peer.url, asks, decode=staticmethod(decode))
+    assert texts == ["text 0", "text 1", "text 2"]
+    assert caplog.text.count("ZeroDivisionError: on purpose") == 1
+
+
+def test_a_pattern_that_has_not_noticed_the_stop_leaves_no_state_behind(server: Server) -> None:
+    """Its word comes when the channel is shut already: nobody would ever take it back."""
+
+    def shuts(user: Any) -> None:
+        user.ws.begin_shutdown()
+        user.ws.finish_shutdown(1.0)
+        user.ws.rest("waiting")
+
+    _, run = inside(AgentUser, server.url, shuts)
+    assert run.states == {}
 
 
 # ── the outcomes of a request ──────────────────────────────────────────────────────────────────────────────────────────

@@ -164,8 +164,12 @@ class OperationError(LocustExtError):
 class ConnectFailed(OperationError):
     """A connection could not be opened."""
 
-    def __init__(self, error_class: str, detail: str = "", *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, error_class: str, detail: str = "", *, retry_after_s: float | None = None, rule: str | None = None
+    ) -> None:
         super().__init__(error_class, detail)
+        self.rule = rule
+        """The rule of `core.lifecycle.backoff` that it falls under, where its class does not say enough; None: its class's."""
         self.retry_after_s = retry_after_s
         """Seconds that the server asked us to wait (``Retry-After``), or None."""
 

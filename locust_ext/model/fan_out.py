@@ -24,7 +24,7 @@ class FanOutPart:
     heard: int = 0
     """Receivers, without those in `unsure`."""
     gone: int = 0
-    """How many of them have closed before the grace was over."""
+    """How many of them have closed before the grace was over, so that they are no part of the reach."""
     first_us: int = 0
     last_us: int = 0
     unsure: tuple[tuple[int, int, int], ...] = ()

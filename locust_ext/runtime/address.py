@@ -19,6 +19,7 @@ from locust_ext.errors import ConfigError, ConnectFailed
 SCHEMES = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
 REMEMBER_S = 30.0
 _AUTHORITY = re.compile("[^/?#]*")  # RFC 3986, section 3.2: what follows the :// (host and port)
+_WHOLE_URL = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")  # RFC 3986, section 3.1; a :// behind it may be a query's
 Resolved = tuple[int, int, int, Any]
 
 
@@ -48,7 +49,7 @@ def endpoint(host: str, path: str, query: str = "") -> Endpoint:
 
     ``http``, ``https``, ``ws`` and ``wss`` are understood. Raises `ConfigError`.
     """
-    whole = path if "://" in path else f"{host.rstrip('/')}/{path.lstrip('/')}"
+    whole = path if _WHOLE_URL.match(path) else f"{host.rstrip('/')}/{path.lstrip('/')}"
     scheme, _, rest = whole.partition("://")
     if not rest or scheme.lower() not in SCHEMES:
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import parsedate_to_datetime
 from time import monotonic, time
 from typing import Any
@@ -10,6 +11,7 @@ from locust_ext.errors import ConnectFailed
 from locust_ext.runtime.tls import TlsLayer
 
 MAX_HEADER_BYTES = 64 * 1024
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class HandshakeSocket:
@@ -110,10 +112,13 @@ def refusal(stream: HandshakeSocket) -> ConnectFailed:
 
 
 def retry_after_s(value: str | None) -> float | None:
-    """Seconds from now of a ``Retry-After`` header (RFC 9110, 10.2.3: seconds or a date); None: none, or not valid."""
+    """Seconds from now of a ``Retry-After`` header (RFC 9110, 10.2.3: seconds or a date); None: none, or not valid.
+
+    Fractions of a second are no part of the RFC, and sent all the same.
+    """
     if not value:
         return None
-    if value.isascii() and value.isdigit():
+    if _SECONDS.fullmatch(value):
         return float(value[:9])
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())

@@ -148,7 +148,7 @@ class Driver:
         try:
             self._driven.drive_connect(action.host)
         except ConnectFailed as error:
-            return Refused(monotonic(), error.error_class, error.retry_after_s)
+            return Refused(monotonic(), error.error_class, error.retry_after_s, error.rule)
         return Connected(monotonic())
 
     def _perform_send(self, action: Send) -> Outcome:

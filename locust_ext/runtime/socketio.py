@@ -36,6 +36,7 @@ class SocketIOConnection(MessagingConnection):
         "_ping_patience_s",
         "_refusal",
         "_refusal_detail",
+        "_refusal_rule",
         "namespace",
         "sid",
     )
@@ -55,6 +56,7 @@ class SocketIOConnection(MessagingConnection):
         self._connect_waiter: Waiter[None] | None = None
         self._refusal: str | None = None
         self._refusal_detail = ""
+        self._refusal_rule: str | None = None
         self._ping_limit_s = math.inf
         self._ping_patience_s = math.inf
         self.sid: str | None = None
@@ -101,7 +103,7 @@ class SocketIOConnection(MessagingConnection):
             refusal = self._refusal or self.error_class or "bad_handshake"
             self._gone(refusal)
             self.error_class = refusal
-            raise ConnectFailed(refusal, self._refusal_detail)
+            raise ConnectFailed(refusal, self._refusal_detail, rule=self._refusal_rule)
 
     def _woken(self) -> None:
         if self._connect_waiter is not None:
@@ -273,6 +275,7 @@ class SocketIOConnection(MessagingConnection):
                 self._woken()
         elif kind == sio.CONNECT_ERROR:
             self._refusal, self._refusal_detail = "bad_handshake", "the server refused the namespace"
+            self._refusal_rule = "namespace_refused"
             self._woken()
         elif kind == sio.DISCONNECT or kind == sio.CLOSE:
             self._server_left()

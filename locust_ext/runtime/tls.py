@@ -23,11 +23,16 @@ class TlsLayer:
         self.is_closed_by_peer = False
 
     def handshake(self) -> bool:
-        """One step; True when it is done. What is to be sent is in `outgoing`. Raises `ConnectFailed` (``tls``)."""
+        """One step; True when it is done. What is to be sent is in `outgoing`. Raises `ConnectFailed` (``tls``).
+
+        Its ``rule`` tells a certificate that is not trusted, which is final, from all that may pass.
+        """
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             return False
+        except ssl.SSLCertVerificationError as error:
+            raise ConnectFailed("tls", rule="tls_verification") from error
         except ssl.SSLError as error:
             raise ConnectFailed("tls") from error
         return True

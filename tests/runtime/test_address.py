@@ -30,6 +30,9 @@ def no_memory() -> Iterator[None]:
         ("WS://example.org", "/a b/ü", "ws://example.org/a%20b/%C3%BC", 80, False),
         ("wss://example.org:99", "/x?y=1", "wss://example.org:99/x?y=1", 99, True),
         ("http://a", "ws://b:1/c", "ws://b:1/c", 1, False),
+        ("http://a", "/echo?next=http://x/y", "ws://a/echo?next=http://x/y", 80, False),
+        ("http://a", "echo?next=wss://x/y", "ws://a/echo?next=wss://x/y", 80, False),
+        ("http://a", "/proxy/http://x", "ws://a/proxy/http://x", 80, False),
         ("http://[::1]:7", "/", "ws://[::1]:7/", 7, False),
     ],
 )

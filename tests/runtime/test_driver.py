@@ -67,7 +67,8 @@ class FakeUser:
         self.deeds.append(("connect", host) if host else "connect")
         error_class = self.connects.pop(0) if self.connects else None
         if error_class is not None:
-            raise ConnectFailed(error_class, retry_after_s=3.0 if error_class == "http_429" else None)
+            is_429 = error_class == "http_429"
+            raise ConnectFailed(error_class, retry_after_s=3.0 if is_429 else None, rule="limits" if is_429 else None)
         self.is_connected = True
         self.on_connect()
 
@@ -118,7 +119,7 @@ def test_actions_become_deeds_in_order() -> None:
         assert not greenlet.dead
 
 
-def test_a_refused_connect_tells_the_class_and_retry_after() -> None:
+def test_a_refused_connect_tells_the_class_retry_after_and_its_rule() -> None:
     """The pattern decides what follows; a backoff is the state ``waiting``."""
     script = Script(Connect(), Pause(0.01, backoff=True), Connect())
     user = FakeUser("http_429")
@@ -126,7 +127,7 @@ def test_a_refused_connect_tells_the_class_and_retry_after() -> None:
         eventually(lambda: len(script.outcomes) == 3)
     refused = script.outcomes[0]
     assert isinstance(refused, Refused)
-    assert (refused.error_class, refused.retry_after_s) == ("http_429", 3.0)
+    assert (refused.error_class, refused.retry_after_s, refused.rule) == ("http_429", 3.0, "limits")
     assert user.deeds == ["connect", "waiting", "connect"]
 
 

@@ -102,6 +102,7 @@ def test_fault_03_an_unknown_authority() -> None:
         with pytest.raises(ConnectFailed) as caught:
             it.connect()
         assert str(caught.value) == "tls - the TLS handshake failed"
+        assert caught.value.rule == "tls_verification"
         assert it.states == {"closed": 1}
         assert it.gone == []
 
@@ -111,7 +112,7 @@ def test_fault_03_a_wrong_name(trusting: None) -> None:
     with Peer(upgrade(), stall(), tls=server_context(), host="127.0.0.2") as peer:
         with pytest.raises(ConnectFailed) as caught:
             client(peer.url).connect()
-        assert caught.value.error_class == "tls"
+        assert (caught.value.error_class, caught.value.rule) == ("tls", "tls_verification")
 
 
 def test_fault_03_a_server_that_speaks_no_tls() -> None:
@@ -119,7 +120,7 @@ def test_fault_03_a_server_that_speaks_no_tls() -> None:
     with Peer(send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), stall()) as peer:
         with pytest.raises(ConnectFailed) as caught:
             client(peer.url.replace("http", "https")).connect()
-        assert caught.value.error_class == "tls"
+        assert (caught.value.error_class, caught.value.rule) == ("tls", None)
     with Peer(lambda each: each.close_now()) as peer:
         with pytest.raises(ConnectFailed) as caught:
             client(peer.url.replace("http", "https")).connect()

@@ -186,6 +186,29 @@ def test_fault_03_a_failed_verification_is_not_tried_again(caplog: pytest.LogCap
     assert caplog.text.count("has given up") == 1
 
 
+def test_fault_03_a_tls_handshake_that_breaks_off_is_tried_again() -> None:
+    """Half a record and an end, a reset, an alert: what a load balancer under load does; the class is the socket's."""
+    from tests.runtime.certificates import server_context
+
+    def untrusted(each: PeerConnection) -> None:
+        each.sock = server_context().wrap_socket(each.sock, server_side=True)
+        upgrade()(each)
+
+    alert = bytes((21, 3, 3, 0, 2, 2, 80))  # internal_error (RFC 8446, section 6)
+    scripts = [
+        [lambda each: each.sock.recv(4096), send(b"\x16\x03"), fin()],
+        [lambda each: each.sock.recv(4096), lambda each: each.close_now()],
+        [lambda each: each.sock.recv(4096), reset()],
+        [lambda each: each.sock.recv(4096), send(alert), stall()],
+        [untrusted, echo()],
+    ]
+    with Peer(*scripts) as peer:
+        with running(idle(verify_tls=False), peer.url.replace("http", "https")) as run:
+            eventually(lambda: run.states == {"open": 1})
+            assert [each.split()[0] for each in run.failures("CONNECT")] == ["tls", "tls", "reset", "tls"]
+        assert len(peer.connections) == 5
+
+
 def test_fault_04_401_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     """The user is ``failed``, stays alive, and says so once, without a header or a token."""
     steps = answer("401 Unauthorized", "WWW-Authenticate: secret-header", body=b"secret-body")

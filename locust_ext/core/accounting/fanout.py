@@ -5,9 +5,10 @@ that were set. The connections of one kind are an *audience*: they may expect th
 of the send is known on this very clock: for what this process sent, and for markers of this host. For other ties of
 this host the receptions are told relative to the first, and the master, who hears of the send, adds the rest.
 
-Expected of a fan-out are the connections that were open from the send until `GRACE_US` after it, and those that have
-got it although they closed sooner; later joiners are left out. A push that comes after the grace does not count as
-reached, but has a lag.
+Expected of a fan-out are the connections that were open from the send until `GRACE_US` after it, whether they hear it
+or not; reached are those of them that did within that time. Who joined later or left sooner counts in neither, and has a
+lag all the same: if leavers that have heard it counted, and those that have not did not, the reach would look better
+than it is. A push that comes after the grace does not count as reached, but has a lag.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ VOID: Final = 3
 GRACE_US: Final = 2_000_000
 UNSURE_US: Final = GRACE_US + 1_000_000
 """Receivers that joined within this time before the first reception may have joined after the send."""
+MARGIN_US: Final = 250_000
+"""How well the clocks of two hosts can be compared."""
 REPEATS_US: Final = 10_000_000
 """The same tie within this time after a fan-out cannot be told from a late push of it."""
 MAX_CAUSES: Final = 20_000
@@ -54,7 +57,9 @@ class Joined:
     sent_us: int
     """Microseconds of the run, by the master's clock."""
     expected: int
+    """0: nobody stayed until the grace was over."""
     reached: int
+    """Of those expected."""
     spread_us: int | None
     """From the first receiver to the last; None: nobody heard it, or they are on several hosts."""
     lag: Distribution
@@ -258,7 +263,9 @@ class FanOuts:
                 changes.append(AudienceChanges(clean(audience.name), tuple(audience.joined), tuple(audience.left)))
                 audience.joined, audience.left = [], []
             for tie, cause in list(audience.causes.items()):
-                if final or now_us >= cause.until_us:
+                # Of another host's the grace ends when the master thinks so: who has left by then must be known here.
+                until_us = cause.until_us if cause.is_local else cause.until_us + 2 * MARGIN_US
+                if final or now_us >= until_us:
                     self._tell(audience, tie, cause, now_us, final, parts)
         self._changes = 0
         blind_from_us, self._blind_from_us = self._blind_from_us, None

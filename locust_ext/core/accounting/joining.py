@@ -1,8 +1,8 @@
 """The master's side of fan-outs: who sent, who should have heard, who heard; of all processes, joined once all is in.
 
 Processes of one host share a clock, so their times are compared as they are. Between hosts clocks are only known to the
-time that a delta takes: there the connections that came or went near the send are given the benefit of the doubt, and
-neither lag nor spread is told.
+time that a delta takes: there the connections that came or went near the send, or near the end of its grace, are left
+out, whether they heard it or not, and neither lag nor spread is told.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from locust_ext.core.accounting.fanout import GRACE_US, HEARD, SENT, UNSURE_US, VOID, Joined
+from locust_ext.core.accounting.fanout import GRACE_US, HEARD, MARGIN_US, SENT, UNSURE_US, VOID, Joined
 from locust_ext.core.accounting.histogram import Histogram
 from locust_ext.core.accounting.totals import Source
 from locust_ext.model import Delta, Distribution, FanOutDelta, FanOutPart, bucket_bounds_us, bucket_of
 
 HOLD_US: Final = 30_000_000
 """Fan-outs that are not complete after this time never will be: nothing is told of them."""
-MARGIN_US: Final = 250_000
-"""How well the clocks of two hosts can be compared."""
 MAX_OPEN: Final = 50_000
 """Fan-outs that may wait for their parts at a time."""
 
@@ -180,7 +178,8 @@ class FanOutJoin:
             sent_us = sent.sent_us
             if not is_here:
                 sent_us += (self._processes[sender].offset_us or 0) - (process.offset_us or 0)
-            if until.get(worker, 0) < sent_us + 2 * GRACE_US + margin_us:
+            until_us = until.get(worker, 0)
+            if until_us < sent_us + 2 * GRACE_US + 3 * margin_us:
                 source = sources.get(worker)
                 if source is None or (source.is_lost and not source.is_final):
                     continue  # what its connections heard will never be known: they are no part of this
@@ -190,14 +189,16 @@ class FanOutJoin:
                 found.is_over = True
                 return None
             presence = process.presence.get(sent.audience)
-            stable = 0
-            if presence is not None:
-                stable = presence.stable(sent_us - margin_us, sent_us + GRACE_US + margin_us)
-            if worker == sender:
-                stable -= sent.skips
+            stable: int | None = None  # it has ended within the grace: nobody was seen to stay
+            if until_us >= sent_us + GRACE_US + margin_us:
+                stable = -sent.skips if worker == sender else 0
+                if presence is not None:
+                    stable += presence.stable(sent_us - margin_us, sent_us + GRACE_US + margin_us)
             count.add(found.parts.get(worker), stable, sent_us, margin_us, process.host)
         found.is_over = True
-        return count.joined(sent.sent_us + (self._processes[sender].offset_us or 0)) if count.expected else None
+        if not (count.expected or count.is_heard):
+            return None
+        return count.joined(sent.sent_us + (self._processes[sender].offset_us or 0))
 
 
 class _Count:
@@ -212,13 +213,14 @@ class _Count:
         self._heard_on: set[str] = set()
         self._lag = Histogram()
 
-    def add(self, part: FanOutPart | None, stable: int, sent_us: int, margin_us: int, host: str) -> None:
-        """`stable`: connections of the process that should have heard it; `sent_us`: on its clock."""
+    def add(self, part: FanOutPart | None, stable: int | None, sent_us: int, margin_us: int, host: str) -> None:
+        """`stable`: connections of the process that were open all the time, so that they should have heard it (None:
+        it cannot be said of any); `sent_us`: on its clock.
+        """
         if part is None or (part.heard and part.kind == HEARD and part.first_us > sent_us + GRACE_US + margin_us):
-            self.expected += stable
+            self.expected += stable or 0
             return
-        reached = part.heard
-        reached_and_stable = part.heard - part.gone
+        reached = part.heard - part.gone
         measure: Callable[[int], object] | None = None
         if part.offsets is not None and not margin_us:
             measure = self._lag.record
@@ -229,14 +231,19 @@ class _Count:
             is_late = joined_us > sent_us + margin_us or heard_us > sent_us + GRACE_US + margin_us
             if is_late or 0 < left_us < sent_us - margin_us:
                 continue
-            reached += 1
             stays = not left_us or left_us >= sent_us + GRACE_US + margin_us
-            reached_and_stable += joined_us <= sent_us - margin_us and stays
+            reached += joined_us <= sent_us - margin_us and stays
             self._note(heard_us, heard_us, host)
             if measure is not None:
                 measure(heard_us - sent_us)
-        self.reached += reached
-        self.expected += reached + max(0, stable - reached_and_stable)
+        if stable is not None:
+            self.reached += reached
+            self.expected += max(stable, reached)
+
+    @property
+    def is_heard(self) -> bool:
+        """By anybody, also such as did not stay."""
+        return bool(self._heard_on)
 
     def _note(self, first_us: int, last_us: int, host: str) -> None:
         self._heard_on.add(host)

@@ -76,6 +76,8 @@ class Refused:
     error_class: str
     retry_after_s: float | None = None
     """What the server asked for (``Retry-After``), in seconds from now."""
+    rule: str | None = None
+    """The rule that it falls under where its class does not say enough, such as ``tls_verification``; None: its class's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class Rule:
 
 
 RULES: Final[dict[str, Rule]] = {
-    "tls": Rule(retries=0),  # a certificate does not become valid by asking again
+    "tls_verification": Rule(retries=0),  # a certificate does not become valid by asking again; other ``tls`` may pass
+    "namespace_refused": Rule(retries=3),  # Socket.IO's 403
     "http_401": Rule(retries=0),
     "http_407": Rule(retries=0),  # the proxy's 401
     "http_403": Rule(retries=3),  # limits on connections come as 403 too, so it is worth some patience
@@ -53,7 +54,7 @@ RULES: Final[dict[str, Rule]] = {
     "closed_4002": Rule(retries=0),
     "closed_4003": Rule(retries=0),
 }
-"""Every other class is retried without limit, after a full-jitter backoff."""
+"""By error class, or by `Refused.rule`. Every other class is retried without limit, after a full-jitter backoff."""
 
 _ALWAYS: Final = Rule()
 
@@ -132,9 +133,10 @@ class Reconnection:
             self._refusals += 1
             if self._max_attempts is not None and self._refusals >= self._max_attempts:
                 return self._give_up(error_class)
-        rule = RULES.get(error_class, _ALWAYS)
+        word = (outcome.rule if isinstance(outcome, Refused) else None) or error_class
+        rule = RULES.get(word, _ALWAYS)
         if rule.retries is not None and error_class not in self._reconnect_after:
-            failures = self._of_class[error_class] = self._of_class.get(error_class, 0) + 1
+            failures = self._of_class[word] = self._of_class.get(word, 0) + 1
             if failures > rule.retries:
                 return self._give_up(error_class)
         delay_s = self._jitter.delay_s(self._n, self._rng)

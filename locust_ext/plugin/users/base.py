@@ -33,6 +33,7 @@ from locust_ext.errors import ConfigError, ConnectFailed, OperationError, explai
 from locust_ext.plugin.intake import Intake, intake_of
 from locust_ext.plugin.users.channel import Channel
 from locust_ext.plugin.users.group import ActsOnMany
+from locust_ext.plugin.users.http_side import close_http, share_headers
 from locust_ext.plugin.users.kept import KeptChannel
 from locust_ext.plugin.users.settings import ConnectionSettings
 from locust_ext.plugin.users.states import ToldOfStates
@@ -113,6 +114,7 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
             pattern(cls.pattern)  # a wrong one is an error of the locustfile, not of the run
             if cls.proxy is not None and cls.proxy != ENVIRONMENT:
                 parse_proxy(cls.proxy)
+            cls.check_settings()
 
     plays_profiles: ClassVar[bool] = False
     """Pattern, pace and generator come from the settings' profiles."""
@@ -134,6 +136,8 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
         self._next_due_s: Callable[[float, float], float] | None = None
         self._due_s = 0.0
         self._is_present = False
+        self._failure = ("lost", "")
+        """Error class and detail of the last failed connect or loss of the main connection."""
         self.is_leaving = False
         """The user is stopped: its connection will not come back."""
         self.is_being_killed = False
@@ -162,7 +166,12 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
         greenlet.link(self._clean_up)
         return greenlet
 
+    def share_http(self) -> None:
+        """Called once, when the user has been made: its HTTP client, if it has one, talks as its upgrades do."""
+        share_headers(self)
+
     def _start_up(self) -> None:
+        self.share_http()
         self._driver = Driver(self._pattern(), self, cast(Random, OwnRandom(self)), self.shared)
         if not self._is_task_driven:
             self._own_on_start()
@@ -218,6 +227,7 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
         for channel in channels:
             channel.begin_shutdown()
             channel.finish_shutdown(0.0)
+        close_http(self)
         # The wrapped methods are bound to this user: without this it would be garbage of the slow kind.
         for name in ("on_start", "on_stop", "_own_on_start", "_own_on_stop"):
             self.__dict__.pop(name, None)
@@ -227,6 +237,8 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
     def channel_lost(self, channel: Channel[Any], error_class: str) -> None:
         """A connection went, not by our doing; from the hub."""
         self._forget(channel)
+        if channel is self.main:
+            self._failure = (error_class, "")
         driver = self._driver if channel is self.main else self._keepers.get(channel)
         if driver is not None:
             driver.lost(error_class)
@@ -273,13 +285,23 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
 
     def drive_connect(self, host: str | None) -> None:
         if self.main is not None:
-            self.main.connect(host=host)
+            try:
+                self.main.connect(host=host)
+            except OperationError as error:
+                self._failure = (error.error_class, error.detail)
+                raise
         self._is_present = True
         try:
             self.on_connected()
         except OperationError as error:
+            self._failure = (error.error_class, error.detail)
             self.drive_close(1000)
-            raise ConnectFailed(error.error_class) from error
+            raise ConnectFailed(
+                error.error_class,
+                error.detail,
+                retry_after_s=getattr(error, "retry_after_s", None),
+                rule=getattr(error, "rule", None),
+            ) from error
         now_s = monotonic()
         if self.setting("generator") is None:
             self._due_s = math.inf  # it only listens
@@ -352,7 +374,7 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
                 type(self).__name__,
                 self.client_id,
                 self.main.name,
-                explain(self.main.last_error or "lost"),
+                self._failure[1] or explain(self._failure[0]),
             )
 
     def stop(self, force: bool = False) -> bool:

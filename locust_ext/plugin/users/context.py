@@ -29,6 +29,7 @@ from locust_ext.plugin.users.context_answers import (
 )
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.plugin.users.http_session import ContextSession, RequestEvent, operation_error
+from locust_ext.plugin.users.http_side import close_http
 from locust_ext.plugin.users.socketio import SocketIOChannel, socketio_profile
 from locust_ext.runtime.address import endpoint
 from locust_ext.runtime.profile import MessagingProfile
@@ -95,8 +96,10 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
         session.recorder = self.intake.recorder
         if self.setting("token") is not None:
             session.bearer = self.bearer_token
-        self.cookies = session.cookiejar
         self._live: SocketIOChannel | None = None
+
+    def share_http(self) -> None:
+        """Nothing is left to be done: its session has been told all when it was made."""
 
     def _use_tls_and_proxy(self) -> Proxy | None:
         """Give the HTTP side what the upgrades use too; what was set in Locust's own words stays."""
@@ -122,16 +125,7 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
         try:
             super()._close_all()
         finally:
-            self._close_http()
-
-    def _clean_up(self, greenlet: Any) -> None:
-        super()._clean_up(greenlet)
-        self._close_http()
-
-    def _close_http(self) -> None:
-        """Give the HTTP side's descriptors back now, and not when the garbage is collected."""
-        if self.client_pool is None:
-            self.client.client.clientpool.close()
+            close_http(self)  # now, and not when the user's greenlet has ended
 
     # ── HTTP ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -234,7 +234,9 @@ class _Line:
         self._end([user])
 
     def _new_user(self) -> Any:
+        self._class.host = self._host  # an HTTP client wants it while it is being made
         user = self._class(self._environment)
+        user.share_http()
         user.host = self._host
         return user
 

@@ -94,7 +94,7 @@ class ConnectionSettings:
             headers=headers,
             subprotocols=(self.subprotocols,) if isinstance(self.subprotocols, str) else tuple(self.subprotocols),
             origin=self.origin,
-            cookie=cookie_header(jar_of(self) or self.cookies, target),
+            cookie=cookie_header(self._jar(), target),
             verify_tls=self.verify_tls,
             tls_context=self.tls_context_in_use() if target.is_secure else None,
             proxy=proxy_for(target, self.proxy),
@@ -144,7 +144,11 @@ class ConnectionSettings:
 
     def remember_cookies(self, target: Endpoint, set_cookies: tuple[str, ...]) -> None:
         """Keep what a server's ``Set-Cookie`` lines say, in the jar of the user's HTTP client, or in one of its own."""
-        jar = jar_of(self)
+        jar = self._jar()
         if jar is None:
-            jar = self.cookies = CookieJar() if self.cookies is None else self.cookies
+            jar = self.cookies = CookieJar()
         remember(jar, target, set_cookies)
+
+    def _jar(self) -> CookieJar | None:
+        jar = jar_of(self)
+        return self.cookies if jar is None else jar

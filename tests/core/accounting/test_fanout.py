@@ -43,6 +43,7 @@ class World:
 
     connections: list[Connection]
     sends: list[Send]
+    end_ms: int = END_MS
     expected: int = 0
     reached: int = 0
     lags_ms: list[int] = field(default_factory=list)
@@ -50,20 +51,25 @@ class World:
 
     def __post_init__(self) -> None:
         for send in self.sends:
-            if not send.succeeds:
+            if not send.succeeds or send.at_ms > self.end_ms:
                 continue
             until_ms = send.at_ms + GRACE_MS
-            reached = {number: delay_ms for number, delay_ms in send.heard if self._was_there(number, send)}
+            heard = {
+                number: delay_ms
+                for number, delay_ms in send.heard
+                if self._was_there(number, send) and send.at_ms + delay_ms <= self.end_ms
+            }
             stable = {
                 number
                 for number, each in enumerate(self.connections)
                 if self._was_there(number, send) and (each.left_ms is None or each.left_ms >= until_ms)
             }
-            self.expected += len(reached.keys() | stable)
-            self.reached += len(reached)
-            self.lags_ms += reached.values()
-            if reached:
-                self.spreads_ms.append(max(reached.values()) - min(reached.values()))
+            if until_ms <= self.end_ms:  # else nobody was seen to stay
+                self.expected += len(stable)
+                self.reached += len(heard.keys() & stable)
+            self.lags_ms += heard.values()
+            if heard:
+                self.spreads_ms.append(max(heard.values()) - min(heard.values()))
 
     def _was_there(self, number: int, send: Send) -> bool:
         each = self.connections[number]
@@ -103,7 +109,7 @@ def worlds(draw: st.DrawFn, processes: int = 3) -> World:
                 tuple((number, delay_ms or 0) for number, delay_ms in heard if number != skips),
             )
         )
-    return World(connections, sends)
+    return World(connections, sends, draw(st.sampled_from([END_MS, END_MS, 4700, 6000])))
 
 
 class Run:
@@ -118,16 +124,18 @@ class Run:
         self._of = (lambda process: self.workers[process]) if split else (lambda _process: self.workers[0])
         self._members: dict[int, Member] = {}
         for at_ms, _, act in sorted(self._events(world), key=lambda event: event[:2]):
+            if at_ms > world.end_ms:
+                break
             while len(self.deltas) // processes < at_ms // 1000:
                 self._drain()
             act(at_ms * 1000)
-        while len(self.deltas) // processes < END_MS // 1000:
+        while len(self.deltas) // processes < world.end_ms // 1000:
             self._drain()
-        self._drain(final=True)
+        self._drain(world.end_ms / 1000)
 
-    def _drain(self, final: bool = False) -> None:
-        second = len(self.deltas) // len(self.workers) + 1
-        self.deltas += [worker.drain(float(second), final=final) for worker in self.workers]
+    def _drain(self, end_s: float | None = None) -> None:
+        second = float(len(self.deltas) // len(self.workers) + 1)
+        self.deltas += [worker.drain(end_s or second, final=end_s is not None) for worker in self.workers]
 
     def _events(self, world: World):  # type: ignore[no-untyped-def]
         order = count()
@@ -255,12 +263,67 @@ def test_between_hosts_lag_is_unknown_and_reach_is_there(is_marked: bool) -> Non
     assert told.spread is None
 
 
-def test_between_hosts_who_came_or_went_near_the_send_has_the_benefit_of_the_doubt() -> None:
+def test_between_hosts_who_came_or_went_too_near_to_say_is_left_out_whether_it_heard_or_not() -> None:
+    """Near the send, and near the end of its grace; of the two that surely stayed, one heard it."""
     here, there = process(), process("w1", "other2")
-    near = [there.fan_outs.join("room", 2_000_000 + 1000 * offset) for offset in (-200, 200)]
-    deliver(here, [(there, near[0])], marker("host01", 2_000_000, "p000"), 2_000_000)
+    came = [there.fan_outs.join("room", 2_000_000 + 1000 * offset) for offset in (-200, -100, 100, 200)]
+    goes = [there.fan_outs.join("room", 1) for _ in range(4)]
+    stays = [there.fan_outs.join("room", 1) for _ in range(2)]
+    tie = marker("host01", 2_000_000, "p000")
+    deliver(here, [(there, each) for each in (came[0], goes[0], goes[2], stays[0])], tie, 2_000_000)
+    for member, offset in zip(goes, (-200, -100, 100, 200), strict=True):
+        there.fan_outs.leave(member, 4_000_000 + 1000 * offset)
     told = told_by(here, there)
+    assert (told.expected, told.reached) == (2, 1)
+
+
+def test_between_hosts_a_receiver_that_goes_just_after_its_own_grace_is_left_out_as_well() -> None:
+    """Its process cannot know yet whether it has stayed, and waits for so long as the clocks may differ."""
+    here, there = process(), process("w1", "other2")
+    stays, goes = (there.fan_outs.join("room", 1) for _ in range(2))
+    tie = marker("host01", 2_000_000, "p000")
+    deliver(here, [(there, stays), (there, goes)], tie, 2_000_000)
+    deltas = [each.drain(4.1) for each in (here, there)]
+    there.fan_outs.leave(goes, 4_200_000)
+    told = merged([*deltas, here.drain(10.0, final=True), there.drain(10.0, final=True)])
     assert (told.expected, told.reached) == (1, 1)
+
+
+def test_a_connection_that_leaves_within_the_grace_counts_neither_among_the_expected_nor_the_reached() -> None:
+    """Else half of the leavers would look like all of them; what they heard has a lag all the same."""
+    one, two = process(), process("w1")
+    members = [(each, each.fan_outs.join("room", 1)) for each in (one, two) for _ in range(4)]
+    for serial, tie in enumerate((("k", "v"), marker("host01", 1_000_000, "p000"))):
+        one.fan_outs.settle(one.fan_outs.send("room", EVENT, tie, 1_000_000 + serial), True)
+        for recorder, member in members[::2]:
+            recorder.push(EVENT, 10, recorder.fan_outs.receive(member, tie, 1_000_500))
+    for recorder, member in (members[0], members[1], members[4], members[5]):
+        recorder.fan_outs.leave(member, 2_900_000)
+    told = told_by(one, two)
+    assert (told.expected, told.reached, told.reach) == (8, 4, 0.5)
+    assert told.lag is not None
+    assert told.lag.count == 8
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_run_that_ends_within_the_grace_claims_no_reach(leaves: bool) -> None:
+    """Whether its users are stopped before the end is told of, or only after it."""
+    one = process()
+    heard, unheard = (one.fan_outs.join("room", 1) for _ in range(2))
+    deliver(one, [(one, heard)], at_us=1_000_000)
+    for member in (heard, unheard):
+        if leaves:
+            one.fan_outs.leave(member, 1_900_000)
+    told = told_by(one, until_s=2.0)
+    assert (told.expected, told.reached, told.reach, told.never_came) == (None, None, None, None)
+
+
+def test_a_worker_that_ends_within_the_grace_is_no_part_of_it_and_the_others_are() -> None:
+    one, two = process(), process("w1")
+    members = [(each, each.fan_outs.join("room", 1)) for each in (one, two) for _ in range(2)]
+    deliver(one, members[::2], marker("host01", 1_000_000, "p000"), at_us=1_000_000)
+    told = merged([two.drain(2.0, final=True), one.drain(10.0, final=True)])
+    assert (told.expected, told.reached) == (2, 1)
 
 
 def test_a_push_that_comes_twice_counts_once() -> None:

@@ -70,9 +70,23 @@ def test_the_cap_on_retry_after_can_be_set() -> None:
     assert delays(memory, [Refused(0, "http_503", retry_after_s=1e9)]) == [60.25]
 
 
-@pytest.mark.parametrize("error_class", ["tls", "http_401"])
-def test_what_asking_again_cannot_change_is_not_retried(error_class: str) -> None:
-    assert reconnection().failed(Refused(0, error_class)) == GiveUp(error_class)
+@pytest.mark.parametrize(("error_class", "rule"), [("tls", "tls_verification"), ("http_401", None)])
+def test_what_asking_again_cannot_change_is_not_retried(error_class: str, rule: str | None) -> None:
+    assert reconnection().failed(Refused(0, error_class, rule=rule)) == GiveUp(error_class)
+    memory = reconnection(reconnect_after=(error_class,))
+    assert delays(memory, [Refused(0, error_class, rule=rule)] * 3) == [0.25, 0.5, 1]
+
+
+def test_a_tls_handshake_that_broke_off_is_retried_without_limit() -> None:
+    memory = reconnection()
+    assert delays(memory, [Refused(0, "tls")] * 6 + [Lost(1, "tls")]) == [0.25, 0.5, 1, 2, 4, 8, 15]
+
+
+def test_a_namespace_that_is_refused_is_retried_three_times_and_other_bad_handshakes_for_ever() -> None:
+    memory = reconnection()
+    refused = Refused(0, "bad_handshake", rule="namespace_refused")
+    assert delays(memory, [refused] * 4) == [0.25, 0.5, 1, "bad_handshake"]
+    assert delays(reconnection(), [Refused(0, "bad_handshake")] * 5) == [0.25, 0.5, 1, 2, 4]
 
 
 def test_403_is_retried_three_times_and_then_given_up() -> None:

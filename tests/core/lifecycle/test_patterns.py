@@ -320,7 +320,7 @@ def test_failover_leaves_out_a_host_that_is_not_retried_and_gives_up_with_the_la
     converse(
         Failover(backups=("http://b",), return_after_s=30),
         [
-            (Connect(), Refused(0, "tls")),
+            (Connect(), Refused(0, "tls", rule="tls_verification")),
             (backoff(0.25), Rested(1)),
             (Connect("http://b"), Connected(2)),
             (Send(), Lost(3, "closed_1008")),

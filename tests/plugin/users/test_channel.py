@@ -46,7 +46,10 @@ def columns(found: OperationStats) -> dict[str, int]:
         (lambda ws: ws.submit(PING, timeout_s="5"), "timeout_s: expected seconds above 0 (got '5')"),
         (lambda ws: ws.receive(float("inf")), "timeout_s: expected seconds above 0 (got inf)"),
         (lambda ws: ws.request(PING, tags=5), "tags: expected a text, or a collection of them (got 5)"),
-        (lambda ws: ws.on("x", "no function"), "on('x'): expected a function to call for each push (got 'no function')"),
+        (
+            lambda ws: ws.on("x", "no function"),
+            "on('x'): expected a function to call for each push (got 'no function')",
+        ),
         (
             lambda ws: ws.close(1005),
             "code: expected a close code that may be sent: 1000 to 1003, 1007 to 1014, or 3000 to 4999 (got 1005)",

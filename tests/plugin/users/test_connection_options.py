@@ -57,14 +57,16 @@ def test_a_user_behind_a_proxy(server: Server, scheme: str) -> None:
         assert through.tunnels == 3 == server.counters()["connections"]
 
 
-def test_a_proxy_that_wants_another_password_is_not_asked_again() -> None:
-    """Class and text say what happened, and show nothing of it; the user stays, as failed."""
+def test_a_proxy_that_wants_another_password_is_not_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Class and text say what happened, the log in the same words, and show nothing of it; the user stays, as failed."""
     with ConnectProxy(user="ann:right") as through:
         made = user_class(Echo, idles, proxy=f"http://ann:secret@127.0.0.1:{through.port}")
         with running(made, "http://127.0.0.1:1") as run:
             eventually(lambda: run.states == {"failed": 1})
             assert run.failures("CONNECT") == ["http_407 - the proxy answered with HTTP status 407"]
             assert run.runner.user_count == 1
+    (said,) = (each.getMessage() for each in caplog.records if "given up" in each.getMessage())
+    assert said.endswith("has given up connecting to /echo: the proxy answered with HTTP status 407")
 
 
 def test_without_a_word_there_is_no_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

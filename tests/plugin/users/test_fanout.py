@@ -9,6 +9,7 @@ from typing import Any
 import gevent
 import pytest
 
+from locust_ext.core.accounting import fanout, joining
 from locust_ext.core.marker import MARKER
 from locust_ext.core.messages import ContextOps, Template
 from locust_ext.core.pacing import ClosedLoop
@@ -24,6 +25,14 @@ from tests.plugin.inside import idles, inside, user_class
 from tests.runtime.locusting import Run, running
 
 USERS = 4
+GRACE_S = 0.4
+
+
+@pytest.fixture(autouse=True)
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stops before the grace is over is not expected to hear anything: the tests would wait 2 s each."""
+    for module in (fanout, joining):
+        monkeypatch.setattr(module, "GRACE_US", round(GRACE_S * 1e6))
 
 
 def fan_out(
@@ -32,9 +41,10 @@ def fan_out(
     connects: Callable[[Any], object],
     act: Callable[[Any], object],
     event: str = "context_updated",
+    stays_s: float = GRACE_S + 0.1,
     **attributes: Any,
 ) -> tuple[PushStats, Run]:
-    """What is told of ``event`` when each of four users, once all are connected, performs ``act``."""
+    """What is told of ``event`` when each of four users, once all are connected, performs ``act``, and all stay a while."""
 
     def on_start(user: Any) -> None:
         connects(user)
@@ -47,7 +57,7 @@ def fan_out(
         gevent.sleep(0.1)  # whatever the connects themselves made the server say
         for user in users:
             act(user)
-        gevent.sleep(0.2)
+        gevent.sleep(stays_s)
         run.stop()
         run.recorder.end(monotonic())
         told = {push.event: push for push in run.recorder.snapshot(monotonic()).pushes}
@@ -74,6 +84,14 @@ def test_a_change_over_http_reaches_all_sockets(server: Server, value: Any) -> N
     assert 0 < told.lag.min_us <= told.lag.max_us < 1_000_000  # type: ignore[operator]
     assert told.spread is not None
     assert told.spread.count == 4
+
+
+def test_users_that_are_stopped_within_the_grace_are_not_expected(server: Server) -> None:
+    """What they have heard has a lag all the same."""
+    told, _ = fan_out(ContextServerUser, server, live, lambda user: user.set(user.client_id, MARKER), stays_s=0.1)
+    assert (told.expected, told.reached, told.reach, told.received) == (None, None, None, 16)
+    assert told.lag is not None
+    assert told.lag.count == 16
 
 
 @pytest.mark.parametrize("value", ["a value", MARKER])

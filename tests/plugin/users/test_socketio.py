@@ -378,6 +378,21 @@ def test_a_refused_namespace_is_a_failed_connect_and_is_tried_again() -> None:
         assert run.of_type("DROP") == []
 
 
+def test_a_namespace_that_stays_refused_is_tried_three_times_more(caplog: pytest.LogCaptureFixture) -> None:
+    """As a 403; then the user is ``failed`` and stays, and the log says so once, without the server's words."""
+    with (
+        Peer(*opening(confirms='44{"message":"secret"}'), wait_end()) as peer,
+        running(user_class(Sio, idles), peer.url) as run,
+    ):
+        eventually(lambda: run.states == {"failed": 1})
+        gevent.sleep(0.15)
+        assert run.failures("CONNECT") == ["bad_handshake - the server refused the namespace"] * 4
+        assert len(peer.connections) == 4
+        assert run.runner.user_count == 1
+    (said,) = (each.getMessage() for each in caplog.records if "given up" in each.getMessage())
+    assert said.endswith("has given up connecting to /socket.io/: the server refused the namespace")
+
+
 @pytest.mark.parametrize(
     ("steps", "error_class"),
     [

@@ -112,8 +112,8 @@ def test_a_worker_on_another_machine_says_that_it_cannot_reach_the_embedded_serv
     port = str(free_port())
     stranger = tmp_path / "elsewhere.py"
     stranger.write_text(
-        "import locust_ext.plugin.extension as extension\n"
-        "extension.machine_id = lambda: 'another machine'\n"
+        "import locust_ext.plugin.provided as provided\n"
+        "provided.machine_id = lambda: 'another machine'\n"
         f"exec(open({str(DEMO.parents[1] / 'locustfiles' / 'realistic.py')!r}).read())\n"
     )
     worker = Locust("--worker", "--master-port", port, folder=tmp_path, locustfile=stranger)

@@ -126,7 +126,7 @@ def test_it_outlives_a_shell_that_started_it_in_the_background(tmp_path: Path) -
     )
     pid = int((tmp_path / "pid").read_text())
     try:
-        eventually(lambda: out.read_text().startswith("READY "))
+        eventually(lambda: out.exists() and out.read_text().startswith("READY "))
         time.sleep(0.5)  # longer than the watch's period
         assert psutil.pid_exists(pid)
     finally:

@@ -43,6 +43,18 @@ class Comparison:
     """Relative change, 0 to 1, that does not count."""
     caveats: tuple[str, ...] = ()
     """Why the two runs may not be comparable."""
+    baseline_valid: bool = True
+    """Whether the baseline was a valid measurement."""
+
+    @property
+    def judged(self) -> tuple[ComparedFigure, ...]:
+        """The figures that both runs have enough samples of."""
+        return tuple(figure for figure in self.figures if figure.outcome != "no_data")
+
+    @property
+    def is_conclusive(self) -> bool:
+        """Whether it says anything: the baseline was valid, and there was something to compare."""
+        return self.baseline_valid and bool(self.judged)
 
     @property
     def regressions(self) -> tuple[ComparedFigure, ...]:

@@ -91,6 +91,8 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield "Rules", _rules(snapshot)
     if snapshot.comparison is not None:
         yield "Baseline", _baseline(snapshot.comparison)
+        for caveat in snapshot.comparison.caveats:
+            yield "Beside it", shown(caveat, 200)
     yield "Verdict", verdict(snapshot)
     for sentence in advice(snapshot):
         yield "Look at", sentence
@@ -135,8 +137,12 @@ def _rules(snapshot: Snapshot) -> str:
 def _baseline(comparison: Comparison) -> str:
     worse = comparison.regressions
     if not worse:
-        judged = sum(figure.outcome != "no_data" for figure in comparison.figures)
-        return f"no regression against {shown(comparison.baseline, 40)} ({count_text(judged, 'figure')} compared)"
+        judged = comparison.judged
+        whole = "".join(
+            f"; {figure.figure} {figure.before:.4g} -> {figure.after:.4g}" for figure in judged if not figure.operation
+        )
+        count = count_text(len(judged), "figure")
+        return f"no regression against {shown(comparison.baseline, 40)} ({count} compared){whole}"
     listed = "; ".join(
         f"{shown(figure.operation or 'all', 40)} {figure.figure} {figure.before:.4g} -> {figure.after:.4g} "
         f"({change_text(figure)})"

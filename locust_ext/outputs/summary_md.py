@@ -23,6 +23,7 @@ from locust_ext.outputs.text import (
 from locust_ext.outputs.verdict import verdict
 
 MAX_OPERATIONS: Final = 50
+MAX_FIGURES: Final = 250
 """Rows of the table; GitHub takes 1 MiB for all steps of a job, and a reader less."""
 
 
@@ -148,12 +149,13 @@ def _comparison(comparison: Comparison | None) -> Iterator[str]:
     for caveat in comparison.caveats:
         yield ""
         yield f"Not quite comparable: {escaped(caveat, 200)}"
-    changed = [figure for figure in comparison.figures if figure.outcome in ("worse", "better")]
-    if changed:
+    # Those that have changed first; within each the order of the operations.
+    ordered = sorted(comparison.judged, key=lambda figure: figure.outcome == "same")
+    if ordered:
         yield ""
         yield "| Operation | Figure | before | now | change | |"
         yield "|---|---|--:|--:|--:|---|"
-        for figure in changed[:MAX_OPERATIONS]:
+        for figure in ordered[:MAX_FIGURES]:
             yield (
                 f"| {escaped(figure.operation or 'all')} | {escaped(figure.figure)} | {_value(figure.before)} | "
                 f"{_value(figure.after)} | {change_text(figure)} | {figure.outcome} |"

@@ -11,6 +11,17 @@ def verdict(snapshot: Snapshot) -> str:
     if not snapshot.run.valid:
         return "not valid: " + "; ".join(shown(reason, 200) for reason in snapshot.run.invalid_because)
     so_far = "" if snapshot.run.complete else " so far"
+    comparison = snapshot.comparison
+    if comparison is not None and comparison.regressions:
+        worse = count_text(len(comparison.regressions), "figure")
+        return f"regression{so_far}: {worse} worse than in the baseline; {_of_itself(snapshot, so_far)}"
+    if comparison is not None and not comparison.is_conclusive:
+        why = "the baseline was not valid" if not comparison.baseline_valid else "no figure is in both runs"
+        return f"nothing to compare with{so_far}: {why}; {_of_itself(snapshot, so_far)}"
+    return _of_itself(snapshot, so_far)
+
+
+def _of_itself(snapshot: Snapshot, so_far: str) -> str:
     if not snapshot.finished and snapshot.warmup is not None and not snapshot.run.duration_s:
         return "no result so far: warming up" if so_far else "no result: the run ended within its warm-up"
     if not snapshot.finished:

@@ -20,9 +20,12 @@ PRECEDENCE = (RAISED, NOT_VALID, RULE_FAILED, REGRESSION, ERRORS)
 
 
 def load_baseline(path: str) -> Snapshot:
-    """The earlier run. Raises `ConfigError`."""
+    """The earlier run, from its ``summary.json`` or the folder that holds it. Raises `ConfigError`."""
+    file = Path(path)
+    if file.is_dir():
+        file /= "summary.json"
     try:
-        text = Path(path).read_bytes()
+        text = file.read_bytes()
     except OSError as error:
         raise ConfigError(
             f"the file cannot be read: {os.strerror(error.errno or 0)}", source="--ext-baseline", value=path
@@ -48,12 +51,13 @@ def exit_code(snapshot: Snapshot, has_raised: bool, has_errors: bool) -> int | N
     """The code by `PRECEDENCE`; None where only Locust has something to say.
 
     Rules decide alone between 0 and 3: errors that they tolerate give 0. A measurement that is not valid is an error
-    only where something was asked of it.
+    only where something was asked of it; so is a comparison that says nothing.
     """
     is_asked = bool(snapshot.rules) or snapshot.comparison is not None
     found = {
         RAISED: has_raised,
-        NOT_VALID: is_asked and not snapshot.run.valid,
+        NOT_VALID: is_asked
+        and not (snapshot.run.valid and (snapshot.comparison is None or snapshot.comparison.is_conclusive)),
         RULE_FAILED: any(rule.outcome == "failed" for rule in snapshot.rules),
         REGRESSION: snapshot.comparison is not None and bool(snapshot.comparison.regressions),
         ERRORS: has_errors and not snapshot.rules,

@@ -191,23 +191,24 @@ class Driver:
 
     def _wait_until(self, until_s: float, wakes_on_loss: bool) -> None:
         """Block the calling greenlet; the hub wakes it in time, when the connection is lost, or when it is killed."""
-        if wakes_on_loss and self._lost_class is not None:
-            return
-        waiter: Waiter[None] = Waiter(get_hub())
-        if wakes_on_loss:
-            self._waiter = waiter
         left_s = until_s - monotonic()
-        timer = None
-        if left_s != math.inf:
-            timer = self._shared.loop.timer(max(0.0, left_s))  # not the wheel: pacing wants better than 10 ms
-            timer.start(waiter.switch, None)
-        try:
-            waiter.get()
-        finally:
-            self._waiter = None
-            if timer is not None:
-                timer.stop()
-                timer.close()
+        # Again until it is time: the loop's clock stands still while it works, so that a timer may come early.
+        while left_s > 0 and not (wakes_on_loss and self._lost_class is not None):
+            waiter: Waiter[None] = Waiter(get_hub())
+            if wakes_on_loss:
+                self._waiter = waiter
+            timer = None
+            if left_s != math.inf:
+                timer = self._shared.loop.timer(left_s)  # not the wheel: pacing wants better than 10 ms
+                timer.start(waiter.switch, None)
+            try:
+                waiter.get()
+            finally:
+                self._waiter = None
+                if timer is not None:
+                    timer.stop()
+                    timer.close()
+            left_s = until_s - monotonic()
 
     # ── driven by tasks ────────────────────────────────────────────────────────────────────────────────────────────
 

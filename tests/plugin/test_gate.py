@@ -9,13 +9,24 @@ from locust_ext.plugin.gate import exit_code, limits_of, tolerance_of
 from locust_ext.settings import Settings
 
 
-def run(*, valid: bool = True, rules: tuple[str, ...] = (), figures: tuple[str, ...] | None = None) -> Snapshot:
+def run(
+    *,
+    valid: bool = True,
+    rules: tuple[str, ...] = (),
+    figures: tuple[str, ...] | None = None,
+    baseline_valid: bool = True,
+) -> Snapshot:
     return Snapshot(
         run=RunInfo(invalid_because=() if valid else ("why",)),
         rules=tuple(Check(f"rule {outcome}", outcome) for outcome in rules),
         comparison=None
         if figures is None
-        else Comparison("b", tuple(ComparedFigure("WS a", "p95_ms", 1, 2, outcome) for outcome in figures), 0.1),
+        else Comparison(
+            "b",
+            tuple(ComparedFigure("WS a", "p95_ms", 1, 2, outcome) for outcome in figures),
+            0.1,
+            baseline_valid=baseline_valid,
+        ),
     )
 
 
@@ -34,6 +45,9 @@ def run(*, valid: bool = True, rules: tuple[str, ...] = (), figures: tuple[str, 
         (run(figures=("worse",), valid=False), False, False, 4),
         (run(figures=("same",), valid=False), False, False, 4),
         (run(figures=("worse",), valid=False), True, True, 2),
+        (run(figures=("no_data",)), False, False, 4),  # nothing was compared
+        (run(figures=()), False, True, 4),
+        (run(figures=("same",), baseline_valid=False), False, False, 4),
         (run(rules=("passed",)), False, True, 0),
         (run(rules=("passed", "failed")), False, False, 3),
         (run(rules=("failed",), figures=("worse",)), False, True, 3),

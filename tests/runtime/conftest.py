@@ -28,4 +28,9 @@ def nothing_stays_behind() -> Iterator[None]:
             gc.collect()  # a timer may be garbage with the exception that ended its wait
         return loop.activecnt <= watchers_before
 
-    eventually(has_settled, 2.0, "no active watcher more than before")
+    try:
+        eventually(has_settled, 2.0)
+    except AssertionError:
+        active = [each for each in gc.get_objects() if getattr(each, "active", None) is True and hasattr(each, "callback")]
+        names = [f"{type(each).__name__} {each.callback!r} {each.args!r}" for each in active]
+        raise AssertionError(f"{loop.activecnt - watchers_before} active watchers more than before: {names}") from None

@@ -288,3 +288,25 @@ def test_a_closed_driver_does_nothing_more() -> None:
         gevent.sleep(0.02)
         assert user.deeds.count("connect") == 1
     assert len(shared().wheel) == 0
+
+
+def test_a_wait_is_never_over_before_its_time() -> None:
+    """The loop's clock stands still while a callback works, and its timers count from there."""
+    user = FakeUser()
+    driver = Driver(Script(), user, random.Random(1), shared())
+    early: list[float] = []
+
+    def waits() -> None:
+        until_s = monotonic() + 0.03
+        driver._wait_until(until_s, wakes_on_loss=False)
+        early.append(until_s - monotonic())
+
+    def works() -> None:
+        begun_s = monotonic()
+        while monotonic() < begun_s + 0.1:
+            pass
+        gevent.spawn(waits)
+
+    gevent.spawn(works).join()
+    eventually(lambda: early)
+    assert early[0] <= 0

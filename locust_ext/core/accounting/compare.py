@@ -67,7 +67,15 @@ def compare(baseline: Snapshot, current: Snapshot, tolerance: Tolerance | None =
             figures.append(judge.only_once(label, before.get(key), after.get(key)))
         else:
             figures += judge.operation(label, before[key], after[key])
-    return Comparison(baseline.run.id, tuple(figures), tolerance.relative, tuple(_caveats(baseline, current)))
+    gone = [" ".join(key[:2]) for key in sorted(before.keys() - after.keys())]
+    caveats = (*_caveats(baseline, current), *_gone(gone))
+    return Comparison(baseline.run.id, tuple(figures), tolerance.relative, caveats, baseline.run.valid)
+
+
+def _gone(labels: list[str]) -> Iterator[str]:
+    if labels:
+        more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
+        yield f"in the baseline only: {', '.join(labels[:5])}{more}"
 
 
 def _caveats(baseline: Snapshot, current: Snapshot) -> Iterator[str]:

@@ -109,6 +109,12 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
                     source=cls.__name__,
                     key="generator",
                 )
+            if own_tasks and cls.pacing is not None:
+                raise ConfigError(
+                    "set either tasks or pacing: wait_time says how often tasks are run, and no schedule corrects them",
+                    source=cls.__name__,
+                    key="pacing",
+                )
             if not own_tasks:
                 cls.tasks = [_drive]
             pattern(cls.pattern)  # a wrong one is an error of the locustfile, not of the run

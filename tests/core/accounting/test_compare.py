@@ -115,6 +115,17 @@ def test_a_percentile_with_too_few_samples_above_it_is_not_judged() -> None:
     assert outcomes(comparison, "p99_ms") == {"no_data"}
 
 
+def test_what_is_gone_is_said_and_a_comparison_of_nothing_says_so() -> None:
+    """Nothing in common is no pass; nor is a baseline that was not valid."""
+    before = Snapshot(run=RunInfo(duration_s=10.0), operations=(OperationStats("WS", "old", ok=5),))
+    found = compare(before, Snapshot(run=RunInfo(duration_s=10.0)))
+    assert found.caveats == ("in the baseline only: WS old",)
+    assert (found.judged, found.is_conclusive) == ((), False)
+    doubtful = replace(before, run=replace(before.run, invalid_because=("why",)))
+    assert compare(doubtful, doubtful).judged
+    assert not compare(doubtful, doubtful).is_conclusive
+
+
 def test_operations_of_one_run_only_are_listed_and_not_judged() -> None:
     rng = random.Random(27)
     comparison = compare(run(rng, 100, operations=1), run(rng, 100, operations=2))

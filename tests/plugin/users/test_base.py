@@ -203,6 +203,12 @@ def test_tasks_and_a_generator_exclude_each_other() -> None:
     assert str(caught.value).startswith("Both: generator: set either tasks or a generator")
 
 
+def test_tasks_and_a_pacing_are_an_error_of_the_definition() -> None:
+    """Its author would believe that a schedule is kept, and that latencies are corrected."""
+    with pytest.raises(ConfigError, match="Paced: pacing: set either tasks or pacing"):
+        type("Paced", (WebSocketUser,), {"abstract": False, "tasks": [idles], "pacing": OpenLoop(20)})
+
+
 @pytest.mark.parametrize(
     "wrong", [{"pattern": "persistnt"}, {"correlate": Fifo}, {"proxy": "ftp://h"}, {"correlate": None}]
 )

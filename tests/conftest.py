@@ -9,10 +9,15 @@ from __future__ import annotations
 import locust  # noqa: F401 – monkey-patches, before a test imports socket, ssl or websocket
 
 import os
+import signal
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # As a shell starts a command in its background. The processes that the tests start would inherit it, and ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_SKIPS = os.environ.get("LOCUST_EXT_NO_SKIPS") == "1"
 

@@ -38,6 +38,10 @@ FINISH = "locust_ext.finish"
 RESET = "locust_ext.reset"
 INTERVAL_S = 1.0
 FINAL_WAIT_S = 4.0
+SLOW_STOP_S = 30.0
+"""How long users may take to end beyond Locust's stop timeout, as long as their worker goes on reporting."""
+HEARD_S = 3.0
+"""A worker whose last figures are younger is alive."""
 
 
 class Warmup:
@@ -73,14 +77,20 @@ def _messages(delta: Delta) -> Iterator[tuple[str, Any]]:
 
 
 def wait_for_users(runner: Runner | None) -> None:
-    """Until no user but the calling one is left, 4 s at most.
+    """Until no user but the calling one is left, `SLOW_STOP_S` beyond the stop timeout at most.
 
     Locust's ``stop`` waits for its users, but a second one beside it does not (gevent's ``Group.killone`` returns at
     once for what dies already), and fires ``test_stop`` while users are still on their way out.
     """
-    until_s = monotonic() + FINAL_WAIT_S
-    while runner is not None and set(runner.user_greenlets) - {gevent.getcurrent()} and monotonic() < until_s:
+    if runner is None:
+        return
+    until_s = monotonic() + _stop_timeout_s(runner) + SLOW_STOP_S
+    while set(runner.user_greenlets) - {gevent.getcurrent()} and monotonic() < until_s:
         gevent.sleep(0.01)
+
+
+def _stop_timeout_s(runner: Runner) -> float:
+    return float(runner.environment.stop_timeout or 0.0)
 
 
 class WorkerSide:
@@ -250,6 +260,8 @@ class MasterSide:
         self._recorder = recorder
         self._ticker = Ticker(INTERVAL_S, self._tick)
         self._refused = 0
+        self._heard_s: dict[str, float] = {}
+        """When each worker's last figures came; monotonic seconds."""
         self._warmup = Warmup()
         runner.register_message(DELTA, self._on_delta)
 
@@ -289,6 +301,7 @@ class MasterSide:
             self._recorder.mark_invalid(f"figures of worker {msg.node_id} could not be read")
             return
         if delta.worker == msg.node_id:
+            self._heard_s[delta.worker] = monotonic()
             self._recorder.label_worker(delta.worker, str(self._runner.get_worker_index(delta.worker)))
             self._recorder.merge(delta, monotonic())
 
@@ -303,13 +316,21 @@ class MasterSide:
                 self._recorder.mark_lost(worker)
 
     def finish(self) -> None:
-        """The run is over: collect what the workers still have. Blocks the calling greenlet for 4 s at most."""
+        """The run is over: collect what the workers still have. Blocks the calling greenlet.
+
+        For 4 s at most; longer only for workers that go on reporting, because their users take their time to end.
+        """
         self.close()
         self._recorder.end(monotonic())
         if self._recorder.waiting_for:
             self._runner.send_message(FINISH)
-        until_s = monotonic() + FINAL_WAIT_S
-        while (waiting := self._recorder.waiting_for) and monotonic() < until_s:
+        begun_s = monotonic()
+        longest_s = begun_s + _stop_timeout_s(self._runner) + SLOW_STOP_S
+        while waiting := self._recorder.waiting_for:
+            now_s = monotonic()
+            is_heard = any(now_s - self._heard_s.get(worker, 0.0) < HEARD_S for worker in waiting)
+            if now_s >= begun_s + FINAL_WAIT_S and not (is_heard and now_s < longest_s):
+                break
             self._look_for_lost()
             gevent.sleep(0.02)
         for worker in waiting:

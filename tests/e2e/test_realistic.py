@@ -66,12 +66,12 @@ def test_client_and_server_count_the_same(tmp_path: Path, mode: str) -> None:
 
 def test_without_a_stop_timeout_counts_agree_up_to_what_was_cancelled(tmp_path: Path) -> None:
     with server() as target:
-        target.misbehave(latency_ms=300)
+        target.misbehave(latency_ms=1500)
         finished = run_local(tmp_path, *headless(20, 5, "--host", target.url, "--ext-profiles", "active:1"))
         counters = target.counters()
     assert finished.code == 0, finished.output
     cancelled = [each for each in finished.operations() if each["cancelled"]]
-    assert cancelled, "with 300 ms a reply, some user is stopped in the middle of a request"
+    assert cancelled, "with 1.5 s a reply, some user is stopped in the middle of a request"
     assert_balanced(finished)
     http = [each for each in finished.operations() if each["type"] in ("GET", "POST")]
     missing = counters["http_requests"] - sum(each["started"] - each["cancelled"] for each in http)

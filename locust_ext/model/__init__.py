@@ -6,8 +6,10 @@
               ├─ TrafficStats       messages and payload bytes
               ├─ PushStats …        messages that the server sent unasked, by event
               ├─ Second …           the timeline, a row for each second (fewer after an hour)
-             ├─ GeneratorStats …   the processes that make the load: CPU, loop lag, send lateness
-             ├─ Warmup             what was counted before the warm-up was over
+              ├─ GeneratorStats …   the processes that make the load: CPU, loop lag, send lateness
+              ├─ ResourceStats …    what the monitor read of them and of the target, with trends and leak verdicts
+              ├─ Warmup             what was counted before the warm-up was over
+              ├─ Alert, AlertEvent …   what the rules found while the run went on
               └─ Check …, Comparison   what was asked of the run, and the run beside a baseline
     Delta                           what one process counted since it was last drained, on its way to the master
 
@@ -21,6 +23,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from locust_ext.model.alerts import (
+    ACKNOWLEDGED as ACKNOWLEDGED,
+    ALERT_STATES as ALERT_STATES,
+    CRITICAL as CRITICAL,
+    FIRING as FIRING,
+    PENDING as PENDING,
+    RESOLVED as RESOLVED,
+    SEVERITIES as SEVERITIES,
+    WARNING as WARNING,
+    Alert as Alert,
+    AlertEvent as AlertEvent,
+)
 from locust_ext.model.comparison import (
     Check as Check,
     ComparedFigure as ComparedFigure,
@@ -50,6 +64,17 @@ from locust_ext.model.generators import (
     GeneratorPeriod as GeneratorPeriod,
     GeneratorRow as GeneratorRow,
     GeneratorStats as GeneratorStats,
+)
+from locust_ext.model.resources import (
+    GENERATOR as GENERATOR,
+    MASTER as MASTER,
+    SIDES as SIDES,
+    TARGET as TARGET,
+    Leak as Leak,
+    ResourceFigures as ResourceFigures,
+    ResourceSample as ResourceSample,
+    ResourceStats as ResourceStats,
+    Trend as Trend,
 )
 
 ROUND_TRIP_TYPES: Final = ("WS", "SIO")
@@ -228,10 +253,16 @@ class Snapshot:
     timeline: tuple[Second, ...] = ()
     generators: tuple[GeneratorStats, ...] = ()
     """The processes that made the load, in the order of workers."""
+    resources: tuple[ResourceStats, ...] = ()
+    """What the monitor read: generators in the order of workers, then the master, then the target's sources."""
     warmup: Warmup | None = None
     """Where a warm-up was asked for."""
     rules: tuple[Check, ...] = ()
     """The rules' results, where rules were given."""
+    alerts: tuple[Alert, ...] = ()
+    """Those that fired, in the order of their ids; bounded, the oldest resolved ones leave first."""
+    alert_events: tuple[AlertEvent, ...] = ()
+    """In the order of time; bounded, the oldest leave first."""
     comparison: Comparison | None = None
     """Where a baseline was given."""
 
@@ -323,6 +354,10 @@ class Delta:
     traffic: TrafficStats = field(default_factory=TrafficStats)
     generator: tuple[GeneratorPeriod, ...] = ()
     """In part 0 only."""
+    samples: tuple[ResourceSample, ...] = ()
+    """What the monitor read since the last drain. In part 0 only."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """What the process may use (see `ResourceStats.limits`). In part 0 only."""
     epoch: int = 0
     """How often the run's counts had been reset: those of an earlier epoch count no more."""
     warmup: bool = False

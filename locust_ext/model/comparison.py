@@ -11,9 +11,13 @@ class Check:
 
     name: str
     outcome: str
-    """`passed`, `failed` or `no_data`."""
+    """`passed`, `warned`, `failed` or `no_data`."""
     text: str = ""
-    """What was measured against what was asked."""
+    """What was measured against what was asked, and when it was broken."""
+    value: str = ""
+    """Over the whole run, with its unit; empty where there was none."""
+    limit: str = ""
+    """What was asked, with its unit: `warning > 100 ms, critical > 500 ms`."""
 
 
 @dataclass(frozen=True, slots=True)

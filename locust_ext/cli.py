@@ -36,6 +36,13 @@ def report(arguments: Sequence[str]) -> int:
     return tell(arguments)
 
 
+def metrics(arguments: Sequence[str]) -> int:
+    """List what a rule can be about: see ``locust-ext metrics --help``. Exit code 0."""
+    from locust_ext.metrics_command import metrics as tell
+
+    return tell(arguments)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One subcommand: its line in the help, and what it does with the arguments after its name."""
@@ -47,6 +54,7 @@ class Command:
 COMMANDS: Final[Mapping[str, Command]] = {
     "server": Command("start the reference server (locust-ext server --help: its flags)", server),
     "report": Command("show a summary.json in any format, or compare several with the first of them", report),
+    "metrics": Command("list what a rule (--ext-rules) can be about, with units and what narrows it", metrics),
 }
 
 

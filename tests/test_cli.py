@@ -1,5 +1,6 @@
 """The ``locust-ext`` command: what it prints, and its exit codes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -45,8 +46,9 @@ def test_without_a_subcommand_it_prints_the_help_and_exits_2(capsys: pytest.Capt
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("usage: locust-ext ")
+    width = max(map(len, cli.COMMANDS))
     for name, command in cli.COMMANDS.items():
-        assert f"  {name}  {command.help}" in printed.err
+        assert f"  {name:<{width}}  {command.help}" in printed.err
 
 
 def test_help_exits_0_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +69,10 @@ def test_an_unknown_subcommand_exits_2_and_names_the_nearest(capsys: pytest.Capt
     with pytest.raises(SystemExit) as ended:
         cli.main(["sever"])
     assert ended.value.code == 2
-    assert "unknown command 'sever', expected one of server, report; did you mean 'server'?" in capsys.readouterr().err
+    assert (
+        "unknown command 'sever', expected one of server, report, metrics; did you mean 'server'?"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_subcommand_gets_all_arguments_after_its_name_and_gives_the_exit_code(
@@ -144,3 +149,39 @@ def test_the_help_loads_neither_locust_nor_gevent_nor_a_server() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S, check=True
     )
     assert result.stdout == "[]\n"
+
+
+def test_metrics_lists_every_metric_with_its_unit_in_eighty_columns(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    from locust_ext.core.alerts.metrics import METRICS
+
+    assert cli.main(["metrics"]) == 0
+    lines = capfdbinary.readouterr().out.decode().splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = {line.split()[0]: line for line in lines if line and line.split()[0] in METRICS}
+    assert list(rows) == list(METRICS)
+    assert rows["rate"].split()[1] == "/s"
+    above = lines[: lines.index(rows["error_ratio"])]
+    assert above[-1] == "where: type, name, tags, worker, class"
+
+
+def test_metrics_as_json_are_for_programs(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    from locust_ext.core.alerts.metrics import METRICS
+
+    assert cli.main(["metrics", "--format", "json"]) == 0
+    rows = json.loads(capfdbinary.readouterr().out)
+    assert [row["metric"] for row in rows] == list(METRICS)
+    assert rows[0] == {
+        "metric": "latency_average",
+        "unit": "ms",
+        "help": "average response time, without CONNECT, POOL and PUSH",
+        "where": ["type", "name", "tags", "worker"],
+    }
+
+
+def test_metrics_loads_neither_locust_nor_gevent() -> None:
+    code = (
+        "import sys; from locust_ext.cli import main; main(['metrics']); "
+        "sys.exit(', '.join(name for name in ('locust', 'gevent', 'flask') if name in sys.modules) or 0)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert (process.returncode, process.stderr) == (0, "")

@@ -30,6 +30,7 @@ LAYERS = {
     "locust_ext.refserver": "refserver",
     "locust_ext.cli": "root",
     "locust_ext.report": "root",
+    "locust_ext.metrics_command": "root",
     "locust_ext": "root",
     "gevent": "gevent",
     "geventhttpclient": "gevent",

@@ -65,7 +65,7 @@ def metadata(wheel: Path, name: str) -> Message:
         return Parser().parsestr(archive.read(member).decode())
 
 
-def test_the_wheel_holds_every_file_of_the_package_and_none_of_another_folder(wheel: Path) -> None:
+def test_the_wheel_holds_every_file_of_the_package_and_the_shipped_rules_alone_of_another_folder(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         members = {member for member in archive.namelist() if ".dist-info/" not in member}
     files = {
@@ -73,7 +73,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_none_of_another_folder(wh
         for path in (ROOT / "locust_ext").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert members == files
+    assert members == files | {"locust_ext/config/rules.yaml"}
     assert "locust_ext/py.typed" in members
 
 
@@ -121,3 +121,14 @@ def test_the_installed_command_knows_its_version_and_its_server(wheel: Path, pyt
     version = metadata(wheel, "METADATA")["Version"]
     assert run([command, "--version"], cwd=tmp_path).stdout == f"locust-ext {version}\n"
     assert "--port" in run([command, "server", "--help"], cwd=tmp_path).stdout
+
+
+def test_the_shipped_rules_are_read_from_the_installed_wheel(python: Path, tmp_path: Path) -> None:
+    code = (
+        "from locust_ext.core.alerts.rules_file import default_path, load_rules\n"
+        "print(default_path(), [rule.name for rule in load_rules('default')][0])"
+    )
+    path, name = run([python, "-c", code], cwd=tmp_path).stdout.strip().split(" ", 1)
+    assert Path(path).is_relative_to(python.parents[1])
+    assert Path(path).read_text() == (ROOT / "config" / "rules.yaml").read_text()
+    assert name == "generator CPU"

@@ -1,15 +1,10 @@
-"""`plugin.webui`: the routes of the report's files and their entries on Locust's download page."""
+"""`plugin.webui.downloads`: the routes of the report's files and their entries on Locust's download page."""
 
 from __future__ import annotations
-
-from locust.env import Environment
-from locust.event import Events
-from locust.web import WebUI
 
 import csv
 import io
 import json
-import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -18,19 +13,7 @@ from locust_ext.model import RunInfo, Snapshot
 from locust_ext.outputs import REPORTS
 from locust_ext.plugin.webui import Downloads
 from tests.outputs.examples import bad, good
-
-
-@pytest.fixture(autouse=True)
-def _no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locust's web UI reads the command line, which here is that of pytest."""
-    monkeypatch.setattr(sys, "argv", ["locust"])
-
-
-def web_ui(base_path: str | None = None) -> WebUI:
-    """Of a runner that never starts; it listens nowhere."""
-    environment = Environment(events=Events())
-    environment.create_local_runner()
-    return WebUI(environment, "127.0.0.1", 0, delayed_start=True, web_base_path=base_path)
+from tests.plugin.webui.fakes import web_ui
 
 
 @pytest.mark.parametrize("base", [None, "/load", "/a/b"])
@@ -128,3 +111,13 @@ def test_a_web_ui_that_is_in_use_already_is_left_alone_with_a_warning(caplog: py
     assert ui.app.test_client().get("/tasks").status_code == 200
     Downloads(ui, good)
     assert "The web UI is being used already" in caplog.text
+
+
+def test_further_entries_stand_before_the_files_and_below_the_page() -> None:
+    ui = web_ui("/load")
+    downloads = Downloads(ui, good, (("alerts", "Alerts and resources (live)"),))
+    first, *files = ui.template_args["extended_csv_files"]
+    assert first == {"href": "./ext/alerts", "title": "Alerts and resources (live)"}
+    assert len(files) == len(REPORTS)
+    downloads.close()
+    assert "extended_csv_files" not in ui.template_args

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from locust.web import WebUI
 
-import logging
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any, Final
 
 from flask import Response
-from flask_cors import cross_origin
 
 from locust_ext.model import Snapshot
 from locust_ext.outputs import REPORTS
+from locust_ext.plugin.webui.routes import PREFIX, Routes, text_answer
 
-logger = logging.getLogger("locust_ext")
-
-PATH: Final = "ext/reports"
+PATH: Final = f"{PREFIX}/reports"
 CONTENT_TYPES: Final = {
     ".json": "application/json",
     ".csv": "text/csv; charset=utf-8",
@@ -26,48 +23,37 @@ CONTENT_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
 }
 _ENTRIES: Final = "extended_csv_files"
-_ENDPOINT: Final = "locust_ext_report"
 
 
 class Downloads:
-    """A route for the files of `REPORTS` and their entries on the page, until `close`. Made before the UI is served."""
+    """A route for the files of `REPORTS` and their entries on the page, until `close`. Made before the UI is served.
 
-    def __init__(self, web_ui: WebUI, take: Callable[[], Snapshot]) -> None:
+    ``more`` are further entries, (path below ``ext/``, title), which stand before the files.
+    """
+
+    def __init__(
+        self,
+        web_ui: WebUI,
+        take: Callable[[], Snapshot],
+        more: tuple[tuple[str, str], ...] = (),
+        routes: Routes | None = None,
+    ) -> None:
         self._web_ui = web_ui
-        self._take: Callable[[], Snapshot] | None = take
-        self._add_route()
+        self._take = take
+        self._routes = routes or Routes(web_ui)
+        self._routes.add("reports/<name>", self._answer)
         others = self._others()
         web_ui.template_args[_ENTRIES] = [
             *others,
             # Relative, as Locust's own: behind --web-base-path or a proxy they stay below the page.
+            *({"href": f"./{PREFIX}/{path}", "title": title} for path, title in more),
             *({"href": f"./{PATH}/{name}", "title": f"Download locust-ext {name}"} for name in REPORTS),
         ]
 
-    def _add_route(self) -> None:
-        app: Any = self._web_ui.app
-        if _ENDPOINT in app.view_functions:  # of an extension that was closed: Flask cannot take a route back
-            app.view_functions[_ENDPOINT] = self._guarded()
-            return
-        locusts = app.blueprints.get("locust")
-        base = ((locusts.url_prefix if locusts is not None else None) or "").rstrip("/")
-        try:
-            app.add_url_rule(f"{base}/{PATH}/<name>", _ENDPOINT, self._guarded(), methods=["GET"])
-        except AssertionError:  # Flask's word for: this application has answered a request
-            logger.warning(
-                "The web UI is being used already: attach() before that, for its links to our reports to work"
-            )
-
-    def _guarded(self) -> Callable[..., Any]:
-        """Behind the login, where there is one, and not for pages of other origins, which Locust's own routes answer."""
-
-        behind_login: Any = self._web_ui.auth_required_if_enabled(self._answer)
-        guarded: Callable[..., Any] = cross_origin(origins=[])(behind_login)
-        return guarded
-
     def _answer(self, name: str) -> Response:
         render = REPORTS.get(name)
-        if render is None or self._take is None:
-            return Response("no such report\n", 404, content_type="text/plain; charset=utf-8")
+        if render is None:
+            return text_answer("no such report\n", 404)
         snapshot = self._take()
         path = PurePath(name)
         # The run's id is of our own making: letters, digits and a dash.
@@ -84,11 +70,11 @@ class Downloads:
 
     def _others(self) -> list[Any]:
         entries = self._web_ui.template_args.get(_ENTRIES) or []
-        return [each for each in entries if not str(each.get("href", "")).startswith(f"./{PATH}/")]
+        return [each for each in entries if not str(each.get("href", "")).startswith(f"./{PREFIX}/")]
 
     def close(self) -> None:
         """The entries go, and the route answers 404; idempotent."""
-        self._take = None
+        self._routes.close()
         if others := self._others():
             self._web_ui.template_args[_ENTRIES] = others
         else:

@@ -29,10 +29,12 @@ Report = Callable[[float, float, int, Distribution], None]
 class GeneratorWatch:
     """Tells ``report`` once a second how this process fared, from `start` to `stop`. Made in the process it watches."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, interval_s: float = INTERVAL_S) -> None:
         self._report = report
+        self._interval_s = interval_s
         self._timer: Any = None
         self._lag = Histogram()
+        self._untaken: Histogram | None = None
         self._began_s = self._since_s = self._due_s = self._cpu_s = 0.0
 
     def start(self, began_s: float) -> None:
@@ -40,22 +42,32 @@ class GeneratorWatch:
         self.stop()
         self._lag = Histogram()
         self._began_s, self._since_s, self._cpu_s = began_s, monotonic(), process_time()
-        self._due_s = self._since_s + INTERVAL_S
-        self._timer = get_hub().loop.timer(INTERVAL_S, INTERVAL_S)
+        self._due_s = self._since_s + self._interval_s
+        self._timer = get_hub().loop.timer(self._interval_s, self._interval_s)
         self._timer.start(self._tick)
 
     def _tick(self) -> None:
         now_s = monotonic()
         late_us = int((now_s - self._due_s) * 1e6)
-        record = self._lag.record
-        record(late_us)
-        if late_us > INTERVAL_S * 1e6:
-            for missed in range(1, min(int(late_us / (INTERVAL_S * 1e6)), MAX_MADE_UP) + 1):
-                record(late_us - int(missed * INTERVAL_S * 1e6))
+        self._note(self._lag, late_us)
+        if self._untaken is not None:
+            self._note(self._untaken, late_us)
         if now_s - self._since_s >= PERIOD_S:
             self._close_period(now_s)
-        self._due_s = monotonic() + INTERVAL_S
+        self._due_s = monotonic() + self._interval_s
         self._timer.again(self._tick)
+
+    def _note(self, lag: Histogram, late_us: int) -> None:
+        record = lag.record
+        record(late_us)
+        if late_us > self._interval_s * 1e6:
+            for missed in range(1, min(int(late_us / (self._interval_s * 1e6)), MAX_MADE_UP) + 1):
+                record(late_us - int(missed * self._interval_s * 1e6))
+
+    def take_lag(self) -> Distribution | None:
+        """The lag since this was last called, beside the periods; for one caller. None: nothing was kept for it yet."""
+        untaken, self._untaken = self._untaken, Histogram()
+        return None if untaken is None else untaken.freeze()
 
     def _close_period(self, now_s: float) -> None:
         lag, self._lag = self._lag, Histogram()

@@ -49,8 +49,6 @@ class ProcessShared:
         """In markers: tells the processes of a host apart."""
         self.next_message_id = itertools.count(self.random.getrandbits(32) * 10**6).__next__
         """Ids for messages, below 2**53: what a server passes on of another user's is not taken for a reply to ours."""
-        self.next_message_id = itertools.count(self.random.getrandbits(32) * 10**6).__next__
-        """Ids for messages, below 2**53: what a server passes on of another user's is not taken for a reply to ours."""
         self.outbox: list[tuple[Any, Any, bytes, int]] = []
         """Requests that `flush` sends at the end of this turn of the loop: ``(connection, call, frame, payload_bytes)``."""
         self.recording: Recording | None = None

@@ -82,3 +82,29 @@ def test_nothing_is_left_of_it_after_stop() -> None:
     gevent.sleep(0.06)
     watch.stop()
     assert get_hub().loop.activecnt <= before  # fewer: what an earlier test had left to end has ended
+
+
+def test_the_lag_can_be_taken_beside_the_periods_each_time_since_the_last() -> None:
+    rows: list[Row] = []
+    watch = GeneratorWatch(lambda *row: rows.append(row))
+    watch.start(monotonic())
+    assert watch.take_lag() is None
+    gevent.sleep(0.2)
+    calm = watch.take_lag()
+    get_hub().loop.run_callback(_block, 0.3)
+    gevent.sleep(0.1)
+    late = watch.take_lag()
+    gevent.sleep(0.2)
+    calm_again = watch.take_lag()
+    watch.stop()
+    assert calm is not None
+    assert late is not None
+    assert calm_again is not None
+    assert late.max_us is not None
+    assert late.max_us > 250_000
+    assert late.count >= 0.2 / INTERVAL_S, "with those that it missed"
+    assert calm_again.max_us is not None
+    assert calm_again.max_us < 200_000
+    whole = Distribution().plus(*(row[3] for row in rows))
+    assert whole.count == calm.count + late.count + calm_again.count
+    assert whole.max_us == late.max_us

@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -149,6 +150,47 @@ def stalls_ms(names: int = 600, samples_a_name: int = 500) -> dict[str, float]:
     return found
 
 
+WINDOWS_S = (10, 30, 60)
+
+
+def windows_ms(names: int = 600, samples_a_name: int = 500) -> dict[str, float]:
+    """The longest single step of the master where rules look at windows, all of them full, and what a second costs.
+
+    Each second holds so many samples of so many operations: 300,000 a second, beyond what any process or master sees.
+    The collector of garbage, whose time is that of the whole process's objects, is set aside.
+    """
+    master = Recorder(max_names=1000)
+    for length_s in WINDOWS_S:
+        master.watch(length_s)
+    master.begin("bench", 0.0)
+    worker = _full_recorder(names, samples_a_name, 1)
+    second = worker.drain(1.0)
+    found = {"windows: close a second": 0.0, "windows: longest piece of sliding": 0.0, "windows: read one": 0.0}
+    whole = 0.0
+    for number in range(WINDOWS_S[-1] + 5):
+        for part in wire.pack(second) if number == 0 else ():
+            master.merge(wire.unpack(part))
+        if number:
+            master.merge(replace(second, seq=number, from_s=float(number), to_s=number + 1.0))
+        longest = dict.fromkeys(found, 0.0)
+        if number >= WINDOWS_S[-1]:
+            gc.collect()
+        longest["windows: close a second"] = _ms(partial(master.tick, number + 1.0))
+        pieces = []
+        is_left: list[bool] = [True]
+        while is_left[-1]:
+            pieces.append(_ms(partial(_append, is_left, master.slide)))
+        longest["windows: longest piece of sliding"] = max(pieces)
+        longest["windows: read one"] = _ms(partial(master.window, WINDOWS_S[-1]))
+        if number >= WINDOWS_S[-1]:
+            found = {key: max(value, longest[key]) for key, value in found.items()}
+            whole = max(whole, sum(pieces))
+    gc.collect()
+    found["windows: whole run, as a window"] = _ms(partial(master.window, None))
+    found["windows: all sliding of a second, in pieces"] = whole
+    return found
+
+
 def _append(found: list[Any], make: Callable[[], Any]) -> None:
     found.append(make())
 
@@ -197,6 +239,8 @@ def main() -> None:
     for name, value in stalls_ms().items():
         unit = {"blobs": "", "kilobytes": "KB"}.get(name, "ms")
         show(f"600 names x 2 x 500: {name}", value, unit, BUDGET_MS if unit == "ms" else None)
+    for name, value in windows_ms().items():
+        show(name, value, "ms", None if "in pieces" in name else BUDGET_MS)
     show(f"{SAMPLES:,} samples, 600 names: memory grows by", growth_mb(), "MB", BUDGET_GROWTH_MB)
     if missed:
         sys.exit(f"missed: {', '.join(missed)}")

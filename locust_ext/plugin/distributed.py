@@ -26,6 +26,7 @@ from locust_ext.core.accounting.blob import WireError
 from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.core.accounting.wire import parts, unpack
 from locust_ext.model import Delta
+from locust_ext.plugin.interrupt import ends_by_s
 from locust_ext.plugin.push_rows import PushRows
 from locust_ext.runtime.generator_watch import GeneratorWatch
 from locust_ext.runtime.process import shared
@@ -71,6 +72,16 @@ def remember_default_options() -> None:
         argument_parser.default_args_dict = cache(asked)
 
 
+def _leave(_now_s: float) -> None:
+    pass
+
+
+def slide_windows(recorder: Recorder) -> None:
+    """What a closed second leaves to the windows of rules to do, a piece a loop turn."""
+    while recorder.slide():
+        gevent.sleep(0)
+
+
 def _messages(delta: Delta) -> Iterator[tuple[str, Any]]:
     """What is sent of a delta: packed a blob at a time."""
     return ((DELTA, {"blob": blob}) for blob in parts(delta))
@@ -85,7 +96,7 @@ def wait_for_users(runner: Runner | None) -> None:
     if runner is None:
         return
     until_s = monotonic() + _stop_timeout_s(runner) + SLOW_STOP_S
-    while set(runner.user_greenlets) - {gevent.getcurrent()} and monotonic() < until_s:
+    while set(runner.user_greenlets) - {gevent.getcurrent()} and monotonic() < min(until_s, ends_by_s()):
         gevent.sleep(0.01)
 
 
@@ -102,13 +113,15 @@ class WorkerSide:
         self._ticker = Ticker(INTERVAL_S, self._tick)
         self._has_sent_final = True
         self._run = self._finished_run = ""
-        self._watch = GeneratorWatch(recorder.generator_period)
+        self.watch = GeneratorWatch(recorder.generator_period)
         self._warmup = Warmup()
         self._told_epoch: int | None = None
         self._unsent: deque[Iterator[tuple[str, Any]]] = deque()
         remember_default_options()
         recorder.worker = runner.client_id
+        recorder.leave_warnings_to_the_master()
         recorder.on_drain = PushRows(runner.environment).add
+        runner.environment.events.test_stopping.add_listener(self._on_test_stopping)
         runner.register_message(FINISH, self._on_finish, concurrent=True)
         runner.register_message(RESET, self._on_reset)
 
@@ -124,7 +137,7 @@ class WorkerSide:
             self._recorder.reset(now_s, epoch)
         self._told_epoch = None
         self._has_sent_final = False
-        self._watch.start(now_s)
+        self.watch.start(now_s)
         self._warmup.begin(warmup_s, self._end_warmup)
         self._send(self._recorder.drain(now_s))
         self._ticker.start()
@@ -180,9 +193,6 @@ class WorkerSide:
         """Does not switch: nobody can be killed with half of it."""
         self._has_sent_final = True
         self._finished_run = self._run
-        # A master that is stopped in the middle of a ramp goes on sending spawn messages for a moment: users that they
-        # made would belong to no run.
-        vars(self._runner)["start_worker"] = self._refuse_to_spawn
         self._stop_greenlets()
         now_s = monotonic()
         self._recorder.end(now_s)
@@ -190,6 +200,12 @@ class WorkerSide:
         data: dict[str, Any] = {}
         self._runner.environment.events.report_to_master.fire(client_id=self._runner.client_id, data=data)
         self._unsent.append(chain([("stats", data)], _messages(delta)))
+
+    def _on_test_stopping(self, **_: Any) -> None:
+        """A master that is stopped in the middle of a ramp goes on sending spawn messages for a moment: nobody would stop
+        the users that they made.
+        """
+        vars(self._runner)["start_worker"] = self._refuse_to_spawn
 
     def _refuse_to_spawn(self, user_classes_count: dict[str, int], **_: Any) -> None:
         logger.info("Users that were still to be started are left out: the run is over")
@@ -203,9 +219,10 @@ class WorkerSide:
     def _stop_greenlets(self) -> None:
         self._ticker.close()
         self._warmup.close()
-        self._watch.stop()
+        self.watch.stop()
 
     def close(self) -> None:
+        self._runner.environment.events.test_stopping.remove_listener(self._on_test_stopping)
         self._stop_greenlets()
 
 
@@ -215,8 +232,10 @@ class LocalSide:
     def __init__(self, environment: Environment, recorder: Recorder) -> None:
         self._environment = environment
         self._recorder = recorder
-        self._ticker = Ticker(INTERVAL_S, recorder.tick)
-        self._watch = GeneratorWatch(recorder.generator_period)
+        self._ticker = Ticker(INTERVAL_S, self._tick)
+        self.after_tick: Callable[[float], None] = _leave
+        """Is called, with the time, once the seconds that are over have been closed."""
+        self.watch = GeneratorWatch(recorder.generator_period)
         self._warmup = Warmup()
         self._is_over = True
         recorder.on_drain = PushRows(environment).add
@@ -225,9 +244,14 @@ class LocalSide:
         now_s = monotonic()
         self._recorder.begin(run_id, now_s, warmup_s)
         self._is_over = False
-        self._watch.start(now_s)
+        self.watch.start(now_s)
         self._warmup.begin(warmup_s, self._end_warmup)
         self._ticker.start()
+
+    def _tick(self, now_s: float) -> None:
+        self._recorder.tick(now_s)
+        slide_windows(self._recorder)
+        self.after_tick(now_s)
 
     def _end_warmup(self) -> None:
         self._recorder.merge(self._recorder.end_warmup(monotonic()))
@@ -249,7 +273,7 @@ class LocalSide:
     def close(self) -> None:
         self._ticker.close()
         self._warmup.close()
-        self._watch.stop()
+        self.watch.stop()
 
 
 class MasterSide:
@@ -259,14 +283,22 @@ class MasterSide:
         self._runner = runner
         self._recorder = recorder
         self._ticker = Ticker(INTERVAL_S, self._tick)
+        self.after_tick: Callable[[float], None] = _leave
+        """Is called, with the time, once the seconds that are over have been closed."""
         self._refused = 0
         self._heard_s: dict[str, float] = {}
         """When each worker's last figures came; monotonic seconds."""
+        self._stopped_s: float | None = None
+        """Since when only the last figures are waited for; monotonic seconds."""
+        self._is_over = True
         self._warmup = Warmup()
+        self.watch: GeneratorWatch | None = None
+        """A master makes no load."""
         runner.register_message(DELTA, self._on_delta)
 
     def begin(self, run_id: str, warmup_s: float = 0.0) -> None:
         self._recorder.begin(run_id, monotonic(), warmup_s)
+        self._stopped_s, self._is_over = None, False
         self._tell_late_comers(0, warmup_s)
         self._warmup.begin(warmup_s, self._end_warmup)
         self._ticker.start()
@@ -308,6 +340,9 @@ class MasterSide:
     def _tick(self, now_s: float) -> None:
         self._recorder.tick(now_s)
         self._look_for_lost()
+        slide_windows(self._recorder)
+        if self._stopped_s is None:
+            self.after_tick(now_s)
 
     def _look_for_lost(self) -> None:
         for worker in self._recorder.waiting_for:
@@ -318,10 +353,24 @@ class MasterSide:
     def finish(self) -> None:
         """The run is over: collect what the workers still have. Blocks the calling greenlet.
 
-        For 4 s at most; longer only for workers that go on reporting, because their users take their time to end.
+        For 4 s at most; longer only for workers that go on reporting, because their users take their time to end: their
+        seconds go on closing, and the run lasts until their last figures. Does nothing a second time.
         """
+        if self._is_over:
+            return
+        self._warmup.close()
+        if self._stopped_s is None:
+            self._stopped_s = monotonic()
+        try:
+            self._wait_for_last_figures()
+        except BaseException:  # who waits was killed: the next who finishes goes on
+            self._recorder.end(monotonic(), self._stopped_s)
+            raise
+        self._is_over = True
         self.close()
-        self._recorder.end(monotonic())
+        self._recorder.end(monotonic(), self._stopped_s)
+
+    def _wait_for_last_figures(self) -> None:
         if self._recorder.waiting_for:
             self._runner.send_message(FINISH)
         begun_s = monotonic()
@@ -330,6 +379,8 @@ class MasterSide:
             now_s = monotonic()
             is_heard = any(now_s - self._heard_s.get(worker, 0.0) < HEARD_S for worker in waiting)
             if now_s >= begun_s + FINAL_WAIT_S and not (is_heard and now_s < longest_s):
+                break
+            if now_s >= ends_by_s():
                 break
             self._look_for_lost()
             gevent.sleep(0.02)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import signal
 import time
 import urllib.parse
 import urllib.request
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runs import Locust, assert_balanced, free_port, headless, run_local, server
+from tests.e2e.runs import Finished, Locust, assert_balanced, free_port, headless, run_local, server
 from tests.e2e.test_honesty import locustfile
 from tests.e2e.test_locusts_table import assert_same_table, locusts_table
 
@@ -72,6 +74,7 @@ class Foreign(User):
 """
 
 
+@pytest.mark.alone
 def test_a_stalled_server_shows_in_the_corrected_latency_as_theory_predicts(tmp_path: Path) -> None:
     """A user that waits for its replies sends nothing for S seconds; what it should have sent is late, by S at first.
 
@@ -180,3 +183,61 @@ def test_what_is_in_flight_at_a_reset_ends_after_it_and_counts_once_in_both_tabl
     assert (theirs["num_requests"], theirs["num_failures"]) == (4, 0)
     assert finished.summary["message_metrics"]["messages_sent"] == 0, "they were sent before the reset"
     assert finished.summary["run"]["valid"], finished.summary["run"]
+
+
+def timeline(finished: Finished) -> list[dict[str, str]]:
+    return list(csv.DictReader((finished.folder / "timeline.csv").read_text().splitlines()))
+
+
+def test_a_run_lasts_until_slow_users_are_gone_in_workers_too_and_each_second_has_its_row(tmp_path: Path) -> None:
+    """The users go on for three seconds after the stop; the rows of that time are no worse than those before."""
+    slow = (
+        "    def on_stop(self):\n"
+        "        import gevent\n"
+        "        for _ in range(30):\n"
+        "            gevent.sleep(0.1)\n"
+        "            self.ws.request({'type': 'ping'}, name='last')\n"
+    )
+    path = locustfile(tmp_path, wait_s=0.05, more=slow)
+    finished = run_local(tmp_path, *headless(4, 5, "-s", "10", "--processes", "2"), locustfile=path)
+    assert_balanced(finished)
+    rows = timeline(finished)
+    started = {each["name"]: each["ok"] for each in finished.operations("WS")}
+    assert started["last"] == 4 * 30
+    finished_operations = sum(each["ok"] + each["failed"] for each in finished.operations())
+    assert sum(int(row["finished"]) for row in rows) == finished_operations
+    lasted_s = finished.summary["run"]["duration_s"]
+    assert 7.5 <= lasted_s <= 11
+    assert [int(row["start_s"]) for row in rows] == list(range(len(rows)))
+    assert len(rows) - 1 < lasted_s <= len(rows) + 0.5
+    assert int(rows[-1]["finished"]) > 0
+    # 40 a second from each of two users a worker is the most; no row holds what came in three seconds.
+    assert max(int(row["finished"]) for row in rows) < 3 * min(int(row["finished"]) for row in rows[2:4])
+    assert {row["complete"] for row in rows} == {"1"}
+
+
+def test_the_rows_of_a_worker_that_stands_still_are_incomplete_also_once_locust_misses_it(tmp_path: Path) -> None:
+    port = str(free_port())
+    path = locustfile(tmp_path, wait_s=0.05)
+    with server() as target:
+        workers = [
+            Locust("--worker", "--master-host", "127.0.0.1", "--master-port", port, folder=tmp_path, locustfile=path)
+            for _ in range(2)
+        ]
+        bind = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2"]
+        arguments = headless(4, 16, "-s", "5", "--host", target.url)
+        master = Locust("--master", *bind, *arguments, folder=tmp_path, locustfile=path)
+        master.wait_for("All users spawned")
+        time.sleep(3)  # not for safety: seconds in which both report
+        workers[0].signal(signal.SIGSTOP)
+        finished = master.finish()
+        workers[0].signal(signal.SIGKILL)
+        for worker in workers:
+            worker.finish(15)
+    rows = timeline(finished)
+    first = next(number for number, row in enumerate(rows) if row["complete"] == "0")
+    assert 1 <= first <= 5
+    assert {row["complete"] for row in rows[:first]} == {"1"}
+    assert {row["complete"] for row in rows[first:]} == {"0"}, [row["complete"] for row in rows]
+    assert len(rows) - first >= 9
+    assert not finished.summary["run"]["valid"]

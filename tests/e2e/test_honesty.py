@@ -46,6 +46,7 @@ def nearest_rank(values: list[float], q: float) -> float:
     return sorted(values)[ceil(round(q * len(values) / 100, 6)) - 1]
 
 
+@pytest.mark.alone
 def test_percentiles_of_a_known_schedule_are_within_the_stated_error(tmp_path: Path) -> None:
     more = (
         "seen = []\n"
@@ -84,6 +85,7 @@ def rows(finished: Finished, name: str) -> list[dict[str, str]]:
 TIMES = r"from \d\d:\d\d:\d\d to \d\d:\d\d:\d\d"
 
 
+@pytest.mark.alone
 def test_a_busy_process_makes_its_own_run_not_valid_and_says_when(tmp_path: Path) -> None:
     busy = locustfile(tmp_path, after=BUSY_WORKER.format(indices="(0, 1, -1)"))
     finished = run_local(tmp_path, *headless(3, 7, "-s", "5"), locustfile=busy)
@@ -110,6 +112,7 @@ def test_a_busy_process_makes_its_own_run_not_valid_and_says_when(tmp_path: Path
     assert all(float(row["loop_lag_max_ms"]) > 50 for row in over)
 
 
+@pytest.mark.alone
 def test_only_the_worker_that_was_the_bottleneck_is_named(tmp_path: Path) -> None:
     busy = locustfile(tmp_path, after=BUSY_WORKER.format(indices="(1,)"))
     finished = run_local(tmp_path, *headless(4, 8, "-s", "5", "--processes", "2"), locustfile=busy)
@@ -119,9 +122,10 @@ def test_only_the_worker_that_was_the_bottleneck_is_named(tmp_path: Path) -> Non
     assert (idle["worker"], working["worker"]) == ("0", "1")
     assert "bottleneck" not in idle
     assert working["bottleneck"]
-    assert {row["worker"] for row in rows(finished, "resources.csv")} == {"0", "1"}
+    assert {row["source"] for row in rows(finished, "resources.csv") if row["side"] == "generator"} == {"0", "1"}
 
 
+@pytest.mark.alone
 def test_the_limits_are_settings(tmp_path: Path) -> None:
     (tmp_path / "lenient.yaml").write_text("generator: {max_loop_lag_ms: 5000, max_cpu_percent: 1000}\n")
     busy = locustfile(tmp_path, after=BUSY_WORKER.format(indices="(0, 1, -1)"))
@@ -129,6 +133,7 @@ def test_the_limits_are_settings(tmp_path: Path) -> None:
     assert finished.summary["run"]["valid"]
 
 
+@pytest.mark.alone
 def test_send_lateness_of_an_open_loop_is_told(tmp_path: Path) -> None:
     path = tmp_path / "paced.py"
     path.write_text(

@@ -214,3 +214,103 @@ def test_workers_end_their_warm_up_by_themselves() -> None:
     assert [each.name for each in snapshot.operations if each.finished] == ["late"]
     assert snapshot.warmup is not None
     assert [each.name for each in snapshot.warmup.operations] == ["early"]
+
+
+def test_a_run_lasts_until_its_slow_users_are_gone_and_has_a_row_for_each_second_of_it() -> None:
+    worker_runner, worker, _, master = sides()
+    began_s = monotonic()
+
+    def leave() -> None:
+        for _ in range(22):
+            gevent.sleep(0.1)
+            worker._recorder.operation("WS", "last", 1000, 0)
+
+    greenlet = gevent.spawn(leave)
+    worker_runner.user_greenlets.add(greenlet)
+    greenlet.link(worker_runner.user_greenlets.discard)
+    worker_runner.state = "stopped"
+    judged: list[float] = []
+    master.after_tick = judged.append
+    master.finish()
+    lasted_s = monotonic() - began_s
+    snapshot = master._recorder.snapshot(0.0)
+    assert 2.2 <= snapshot.run.duration_s <= lasted_s + 0.05
+    assert [row.start_s for row in snapshot.timeline] == [0, 1, 2]
+    assert sum(row.finished for row in snapshot.timeline) == 22
+    assert min(row.finished for row in snapshot.timeline) >= 1
+    assert snapshot.run.complete
+    assert not judged, "no rule looks at a run that is being stopped"
+    before = master._recorder.snapshot(0.0).run.duration_s
+    gevent.sleep(0.1)
+    master.finish()
+    assert master._recorder.snapshot(0.0).run.duration_s == before
+
+
+def test_who_is_killed_while_it_waits_for_last_figures_leaves_a_run_that_ended_and_the_next_goes_on() -> None:
+    _, worker, master_runner, master = sides()
+    master_runner.peer = None  # the worker does not hear that it is to finish
+    worker._recorder.operation("WS", "ask", 1000, 0)
+    worker._tick(monotonic())
+    first = gevent.spawn(master.finish)
+    gevent.sleep(0.1)
+    first.kill()
+    ended = master._recorder.snapshot(monotonic() + 100).run
+    assert ended.duration_s < 1
+    assert not ended.complete
+    second = gevent.spawn(master.finish)
+    gevent.sleep(0.05)
+    worker.finish()
+    second.join(5)
+    snapshot = master._recorder.snapshot(0.0)
+    assert (snapshot.run.complete, snapshot.run.valid, snapshot.finished) == (True, True, 1)
+
+
+def test_too_many_names_are_told_by_the_master_and_by_no_worker() -> None:
+    said: dict[str, list[str]] = {"worker": [], "master": []}
+    worker_runner, master_runner = Runner(), Runner()
+    worker = WorkerSide(worker_runner, Recorder(on_warning=said["worker"].append))  # type: ignore[arg-type]
+    master = MasterSide(master_runner, Recorder(on_warning=said["master"].append))  # type: ignore[arg-type]
+    worker_runner.peer, master_runner.peer = master_runner, worker_runner
+    master.begin("r")
+    worker.begin("r")
+    for number in range(600):
+        worker._recorder.operation("GET", f"/item/{number}", 1000, 0)
+    worker.finish()
+    master.finish()
+    assert (len(said["worker"]), len(said["master"])) == (0, 1)
+    assert "more than 500 distinct names" in said["master"][0]
+
+
+def test_windows_slide_a_piece_a_loop_turn_and_are_whole_when_rules_look() -> None:
+    _, worker, _, master = sides()
+    for length_s in (1, 2):
+        master._recorder.watch(length_s, by_worker=True)
+    slide, turn, turns = master._recorder.slide, 0, []
+
+    def counting() -> bool:
+        turns.append(turn)
+        return slide()
+
+    def turning() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            gevent.sleep(0)
+
+    master._recorder.slide = counting  # type: ignore[method-assign]
+    for number in range(100):
+        for latency_us in range(1000, 200_000, 2000):
+            worker._recorder.operation("WS", f"name {number}", latency_us, 0)
+    gevent.sleep(1.1)  # a second of the run must be over
+    worker._tick(monotonic())
+    seen: list[int] = []
+    master.after_tick = lambda _: seen.append(master._recorder.window(2, "7").finished)
+    other = gevent.spawn(turning)
+    gevent.sleep(0)
+    turns.clear()
+    master._tick(monotonic())
+    other.kill()
+    worker.close()
+    master.close()
+    assert len(turns) == len(set(turns)) >= 8
+    assert seen == [10_000]

@@ -10,6 +10,8 @@ from locust_ext.errors import LocustExtError
 from locust_ext.model import BUCKETS, EMPTY, Distribution
 
 MAX_NUMBER: Final = 2**53
+LARGEST: Final = 1e18
+"""Of what a resource monitor reads."""
 
 
 class WireError(LocustExtError):
@@ -65,6 +67,17 @@ def seconds_in(value: object) -> float | None:
     if type(value) not in (int, float) or not 0 <= value < 1e9:  # type: ignore[operator]
         raise WireError("a time that is no number or out of range")
     return float(value)  # type: ignore[arg-type]
+
+
+def values_in(value: object, most: int) -> Mapping[str, float]:
+    """Readings by name, at most so many; each a number up to `LARGEST` to either side."""
+    if type(value) is not dict or len(value) > most:
+        raise WireError("readings by name that are none, or too many")
+    for name, number in value.items():
+        text_in(name)
+        if type(number) not in (int, float) or not -LARGEST <= number <= LARGEST:
+            raise WireError("a reading that is no number or out of range")
+    return value
 
 
 def counts_in(value: object, largest: int) -> Mapping[str, int]:

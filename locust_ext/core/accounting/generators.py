@@ -26,9 +26,10 @@ class Generator:
         self._cpu_max_percent = 0.0
         self._cursor = 0
 
-    def add(self, period: GeneratorPeriod, is_over: bool, max_rows: int) -> None:
-        if is_over:
-            self._spells.add(period.start_s, period.end_s)
+    def add(self, period: GeneratorPeriod, over_s: float, max_rows: int) -> None:
+        """`over_s`: for how long of it a limit was passed; 0: the period was not over."""
+        if over_s:
+            self._spells.add(period.start_s, period.end_s, over_s)
         self._lag.merge(period.lag)
         self._lateness.merge(period.lateness)
         self._cpu_us += period.cpu_us
@@ -43,7 +44,7 @@ class Generator:
                 period.lag.percentile_us(99),
                 period.lag.max_us,
                 period.lateness.percentile_us(99),
-                is_over,
+                over_s > 0,
             )
         )
         while len(self._rows) > max_rows:
@@ -107,7 +108,7 @@ class Generators:
             generator = self._generators[worker] = Generator()
         max_rows = max(MIN_ROWS_EACH, MAX_ROWS // len(self._generators))
         for period in periods:
-            generator.add(period, self.limits.is_over(period), max_rows)
+            generator.add(period, self.limits.over_s(period), max_rows)
 
     def bottlenecks(self, since_s: float) -> dict[str, tuple[Spell, ...]]:
         """Worker -> when it was the bottleneck, for those that were."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from locust_ext.model import BUCKETS, EMPTY, LARGEST_US, Distribution, bucket_bounds_us
+from locust_ext.model import BUCKETS, EMPTY, LARGEST_US, Distribution, bucket_bounds_us, bucket_of
 
 _LAST: Final = BUCKETS - 1
 
@@ -66,36 +66,35 @@ class Histogram:
         if self._is_shared:
             self._unshare()
         buckets = self.buckets
+        have = buckets.get
         for bucket, count in other.buckets.items():
-            if bucket in buckets:
-                buckets[bucket] += count
-            else:
-                buckets[bucket] = count
+            buckets[bucket] = have(bucket, 0) + count
 
     def subtract(self, other: Distribution) -> None:
         """Take out samples that were merged before (a period that leaves a window); ValueError if they were not.
 
         Minimum and maximum then are the bounds of the outermost buckets that are left.
         """
-        if any(self.buckets.get(bucket, 0) < count for bucket, count in other.buckets.items()):
-            raise ValueError("these samples were never merged")
-        if self._is_shared:
-            self._unshare()
-        buckets = self.buckets
+        buckets = self.buckets.copy()
+        have = buckets.get
         for bucket, count in other.buckets.items():
-            if buckets[bucket] == count:
+            left = have(bucket, 0) - count
+            if left > 0:
+                buckets[bucket] = left
+            elif left == 0:
                 del buckets[bucket]
             else:
-                buckets[bucket] -= count
+                raise ValueError("these samples were never merged")
+        self.buckets, self._is_shared = buckets, False
         self.count -= other.count
         self.sum_us -= other.sum_us
         if not self.count:
             self.min_us = self.max_us = -1
             return
-        highest = max(buckets)
-        self.min_us = max(self.min_us, bucket_bounds_us(min(buckets))[0])
-        if highest != _LAST:
-            self.max_us = min(self.max_us, bucket_bounds_us(highest)[1])
+        if bucket_of(self.min_us) not in buckets:
+            self.min_us = bucket_bounds_us(min(buckets))[0]
+        if bucket_of(self.max_us) not in buckets:
+            self.max_us = bucket_bounds_us(max(buckets))[1]
 
     def freeze(self) -> Distribution:
         """What it holds now, which does not change any more; free until the next change, which then costs a copy."""

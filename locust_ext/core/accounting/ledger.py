@@ -106,12 +106,23 @@ class Ledger:
         for count in _COUNTS:
             setattr(self, count, getattr(self, count) - getattr(stats, count))
         for error_class, number in stats.errors.items():
-            self.errors[error_class] -= number
-            if not self.errors[error_class]:
-                del self.errors[error_class]
+            found = min(self.errors.get(error_class, 0), number)
+            self._discount_error(error_class, found)
+            self._discount_error("unknown", number - found)  # merged when there was no room for its class
         self.latency.subtract(stats.latency)
         if stats.service is not None and self.service is not None:
             self.service.subtract(stats.service)
+
+    def _discount_error(self, error_class: str, number: int) -> None:
+        if number:
+            self.errors[error_class] -= number
+            if not self.errors[error_class]:
+                del self.errors[error_class]
+
+    @property
+    def size(self) -> int:
+        """How much work it is to add it somewhere, in buckets."""
+        return 20 + len(self.latency.buckets) + (0 if self.service is None else len(self.service.buckets))
 
     @property
     def failures(self) -> int:
@@ -120,7 +131,8 @@ class Ledger:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is counted; `in_flight` left aside."""
-        return not any(getattr(self, count) for count in _COUNTS)
+        is_finished = self.ok or self.failed or self.timed_out or self.lost or self.cancelled
+        return not (is_finished or self.late or self.duplicate or self.unmatched or self.bytes_received)
 
     def freeze(self) -> OperationStats:
         """What it holds now, which does not change any more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from locust_ext.model import OTHER
+from locust_ext.model import OTHER, Delta
 
 Key = tuple[str, str, tuple[str, ...]]
 """Type, name and tags of an operation."""
@@ -28,6 +28,11 @@ def clean(text: object) -> str:
     return name
 
 
+def ordered(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Tags as they are counted under: in whatever order and how often they were given, the same ones are the same."""
+    return tuple(sorted({clean(tag) for tag in tags})[:MAX_TAGS]) if tags else ()
+
+
 def public_url(url: str) -> str:
     """`url` without what may be secret in it: user and password, query and fragment."""
     address, _, _ = clean(url).partition("#")
@@ -42,12 +47,12 @@ class Names:
 
     def __init__(self, max_names: int, on_warning: Callable[[str], None]) -> None:
         self.max_names = max_names
-        self._on_warning = on_warning
+        self.on_warning = on_warning
         self._known: dict[Key, Key] = {}
         self._distinct: set[Key] = set()
         self._types: set[str] = set()
         self._events: set[str] = set()
-        self._warned = False
+        self._is_full = self._warned = False
 
     def resolve(self, key: Key) -> Key:
         """The key to count `key` under; memory stays bounded whatever comes."""
@@ -65,18 +70,31 @@ class Names:
             self._events.add(name)
         return name
 
+    def look_for_cap(self, delta: Delta) -> None:
+        """Warn, once, if the process that sent this had more names than it could keep apart."""
+        if not self._warned and any(stats.name == OTHER for stats in delta.operations):
+            self._warn("")
+
+    def _warn(self, example: str) -> None:
+        if not self._warned:
+            self._warned = True
+            self.on_warning(
+                f"more than {self.max_names} distinct names of operations; further ones{example} are counted as {OTHER}. "
+                "Give requests a name= without ids in it."
+            )
+
     def forget(self) -> None:
         """A new run: the cap counts from zero, and may warn once more."""
         self._known.clear()
         self._distinct.clear()
         self._types.clear()
         self._events.clear()
-        self._warned = False
+        self._is_full = self._warned = False
 
     def _new(self, key: Key) -> Key:
         raw_type, raw_name, raw_tags = key
         if (
-            self._warned
+            self._is_full
             and not raw_tags
             and raw_type in self._types
             and type(raw_name) is str
@@ -89,7 +107,7 @@ class Names:
                 OTHER,
                 (),
             )  # what follows would come to the same, and take longer: a name with an id in it
-        type_, name, tags = clean(raw_type), clean(raw_name), tuple(clean(tag) for tag in raw_tags[:MAX_TAGS])
+        type_, name, tags = clean(raw_type), clean(raw_name), ordered(raw_tags)
         if type_ not in self._types:
             if len(self._types) >= MAX_TYPES:
                 type_ = OTHER
@@ -97,12 +115,8 @@ class Names:
         found = (type_, name, tags)
         if found not in self._distinct and name != OTHER:
             if len(self._distinct) >= self.max_names:
-                if not self._warned:
-                    self._warned = True
-                    self._on_warning(
-                        f"more than {self.max_names} distinct names of operations; further ones, such as "
-                        f"{type_} {name[:80]!r}, are counted as {OTHER}. Give requests a name= without ids in it."
-                    )
+                self._is_full = True
+                self._warn(f", such as {type_} {name[:80]!r},")
                 return (type_, OTHER, ())
             self._distinct.add(found)
         elif name == OTHER:

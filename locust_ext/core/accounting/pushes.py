@@ -51,6 +51,11 @@ class PushCount:
             self.spread.subtract(stats.spread)
 
     @property
+    def size(self) -> int:
+        """How much work it is to add it somewhere, in buckets."""
+        return 20 + len(self.lag.buckets) + len(self.spread.buckets)
+
+    @property
     def is_empty(self) -> bool:
         return not (self.received or self.expected or self.spread.count or self.lag.count)
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from locust_ext.core.accounting.facts import RunFacts
 from locust_ext.core.accounting.generators import Generators
 from locust_ext.core.accounting.names import Key, clean
 from locust_ext.core.accounting.own_counts import OwnCounts
+from locust_ext.core.accounting.resources import Resources
 from locust_ext.core.accounting.seconds import Seconds
 from locust_ext.core.accounting.sums import Sums
 from locust_ext.core.accounting.times import RunTimes
 from locust_ext.core.accounting.totals import Source, Totals
 from locust_ext.core.accounting.validity import Spell, overlaps, sentence
-from locust_ext.model import ConnectionStats, RunInfo, Second, Snapshot, Warmup
+from locust_ext.model import RunInfo, Second, Snapshot, Warmup
 
 
 @dataclass(slots=True)
@@ -26,6 +29,7 @@ class Reading:
     generators: Generators
     facts: RunFacts
     times: RunTimes
+    resources: Resources
     worker: str = ""
     """Which of the merged processes this one is."""
     labels: dict[str, str] = field(default_factory=dict)
@@ -43,17 +47,84 @@ class Reading:
             pushes=sums.push_stats(),
             timeline=self._timeline(),
             generators=self.generators.stats(self.labels, self.times.counts_from_s),
+            resources=self.resources.stats(self.labels, self.times.ended is not None),
             warmup=self._warmup(now),
         )
 
-    def window(self, length_s: int) -> Snapshot:
-        """The last closed seconds; the gauges are of now."""
-        gauges = ConnectionStats(*self._connections())
-        return self.seconds.windows[length_s].snapshot(self.totals.run_id, self._in_flight(), gauges)
+    def window(self, length_s: int | None, worker: str | None = None) -> Snapshot:
+        """The last closed seconds, or all of the run; of all processes, or of the worker with this label.
+
+        The gauges are of now.
+        """
+        if worker is not None and (worker or self.workers()):
+            return self._window_of(self._worker_called(worker), length_s)
+        if length_s is None:
+            return self.snapshot((self.times.began or 0.0) + self.seconds.now_s)
+        window = self.seconds.windows.of(length_s)
+        rows = self.seconds.recent(length_s)
+        return replace(
+            self._period(window.sums, window.duration_s, self._in_flight(), self._connections(), self._mark(rows)),
+            resources=self.resources.window(self._since_s(length_s), self.labels),
+        )
+
+    def _since_s(self, length_s: int) -> float:
+        """When the window begins that what was read last, which need not wait for other workers, is taken from."""
+        return max(self.seconds.now_s - length_s, self.seconds.windows_from_s)
+
+    def _window_of(self, worker: str, length_s: int | None) -> Snapshot:
+        source = self.totals.sources.get(worker) or Source()
+        in_flight = {key: count for key, (_, count) in source.in_flight.items()}
+        gauges = (source.states[1], source.peak_open)
+        windows = self.seconds.windows
+        if length_s is None:
+            duration_s = self.times.duration_s((self.times.began or 0.0) + self.seconds.now_s)
+            whole = self._period(windows.whole(worker), duration_s, in_flight, gauges)
+            return replace(whole, resources=self.resources.stats_of(worker, self.labels, self.times.ended is not None))
+        window = windows.of_worker(worker, length_s)
+        return replace(
+            self._period(window.sums, window.duration_s, in_flight, gauges),
+            resources=self.resources.window(self._since_s(length_s), self.labels, worker),
+        )
+
+    def _period(
+        self,
+        sums: Sums,
+        duration_s: float,
+        in_flight: dict[Key, int],
+        gauges: tuple[Mapping[str, int], int],
+        rows: tuple[Second, ...] = (),
+    ) -> Snapshot:
+        return Snapshot(
+            run=RunInfo(id=self.totals.run_id, duration_s=duration_s),
+            operations=sums.operations(in_flight),
+            connections=sums.connection_stats(*gauges),
+            traffic=sums.traffic_stats(),
+            pushes=sums.push_stats(),
+            timeline=rows,
+        )
+
+    def _worker_called(self, label: str) -> str:
+        """The worker that people call so; the label itself if none has it."""
+        return next((worker for worker in self.workers() if self.labels.get(worker, worker) == label), label)
+
+    def worker_labels(self) -> tuple[str, ...]:
+        """What people call the workers that have reported, in order; an empty one for the one process of the run."""
+        reported = [worker for worker in self.workers() if self.totals.sources[worker].has_reported]
+        labels = sorted((self.labels.get(worker, worker) for worker in reported), key=lambda label: (len(label), label))
+        return tuple(labels) or ("",)
 
     def lost(self) -> set[str]:
         """Workers that are gone."""
         return {worker for worker, source in self.totals.sources.items() if source.is_lost}
+
+    def waited_for_s(self) -> float:
+        """Up to which second of the run those have reported that are still to do so; lost ones are not waited for."""
+        waited = [source.to_s for source in self.others() if not (source.is_final or source.is_lost)]
+        return min(waited, default=inf)
+
+    def complete_to_s(self) -> float:
+        """Up to which second all that was done is known: what a lost worker did since its last report never will be."""
+        return min((source.to_s for source in self.others() if not source.is_final), default=inf)
 
     def others(self) -> list[Source]:
         """What came from other processes."""
@@ -92,7 +163,9 @@ class Reading:
 
     def _timeline(self) -> tuple[Second, ...]:
         """The rows, with what speaks against them."""
-        rows = self.seconds.rows(with_open=self.times.ended is not None, lost=self.lost())
+        return self._mark(self.seconds.rows(self.times.ended_s, self.complete_to_s(), self.lost()))
+
+    def _mark(self, rows: tuple[Second, ...]) -> tuple[Second, ...]:
         bottlenecks = self.generators.bottlenecks(self.times.counts_from_s)
         spells = [spell for each in bottlenecks.values() for spell in each]
         if not spells and not self.times.warmup_s:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from locust_ext.core.accounting.arrivals import Arrivals
 from locust_ext.core.accounting.facts import RunFacts
 from locust_ext.core.accounting.fanout import FanOuts
 from locust_ext.core.accounting.generators import Generators
 from locust_ext.core.accounting.histogram import Histogram
 from locust_ext.core.accounting.joining import FanOutJoin
+from locust_ext.core.accounting.names import clean
 from locust_ext.core.accounting.own_counts import OwnCounts
 from locust_ext.core.accounting.reading import Reading
+from locust_ext.core.accounting.resources import Keeping, Resources, clean_values
 from locust_ext.core.accounting.seconds import Seconds
 from locust_ext.core.accounting.times import RunTimes
 from locust_ext.core.accounting.totals import Totals
 from locust_ext.core.accounting.validity import DEFAULT_LIMITS, Limits
-from locust_ext.model import Delta, Distribution, GeneratorPeriod, Snapshot
+from locust_ext.model import GENERATOR, SIDES, Delta, Distribution, GeneratorPeriod, ResourceSample, Snapshot
 
+MAX_SAMPLES = 200
+"""Of the resource monitor that wait for a drain."""
 MAX_PERIODS = 120
 """Of the generator's own figures that wait for a drain."""
 
@@ -26,6 +32,10 @@ def _ignore(_warning: str) -> None:
 
 
 def _leave(_delta: Delta) -> None:
+    pass
+
+
+def _do_nothing() -> None:
     pass
 
 
@@ -45,6 +55,7 @@ class Recorder(OwnCounts):
         self.fan_outs = FanOuts()
         """Always the same object: the hot path may keep it."""
         self._joins = FanOutJoin()
+        self._arrivals = Arrivals()
         self._totals = Totals(self._names)
         self._seconds = Seconds(self._names)
         self._facts = RunFacts()
@@ -53,12 +64,20 @@ class Recorder(OwnCounts):
         self._drained_to_s: float | None = None
         self.on_drain: Callable[[Delta], None] = _leave
         """Is shown what each drain takes out, whoever asks for it."""
+        self.on_reset: Callable[[], None] = _do_nothing
+        """Is called before a `reset` takes the counts away."""
         self._epoch = 0
         self._limits = DEFAULT_LIMITS
         self._generators = Generators()
         self._periods: list[GeneratorPeriod] = []
         self._lateness = Histogram()
-        self._reading = Reading(self, self._totals, self._seconds, self._generators, self._facts, self._times)
+        self._keeping = Keeping()
+        self._resources = Resources(on_warning)
+        self._samples: list[ResourceSample] = []
+        self._resource_limits: Mapping[str, float] = {}
+        self._reading = Reading(
+            self, self._totals, self._seconds, self._generators, self._facts, self._times, self._resources
+        )
         self.worker = worker
 
     @property
@@ -83,6 +102,7 @@ class Recorder(OwnCounts):
         self._seconds.clear()
         self.fan_outs.begin()
         self._joins.clear()
+        self._arrivals.clear()
         self._names.forget()
         for key in self._live.ledgers:
             self._names.resolve(key)  # the names of what is in flight count first
@@ -92,20 +112,26 @@ class Recorder(OwnCounts):
         self._drained_to_s = 0.0
         self._seconds.windows_from_s = warmup_s
         self._generators.clear(self._limits)
+        self._resources.clear(self._keeping, warmup_s)
+        self._samples.clear()
         self._periods.clear()
         self._lateness = Histogram()
 
     def reset(self, now: float, epoch: int | None = None) -> int:
         """Locust's reset of the statistics: every count to zero within the same run, which lasts from now.
 
-        Sequence numbers, gauges, workers, the generators' figures and the timeline go on. Gives the number of the
-        epoch that begins, which the master tells its workers: what they counted before they know of it counts no more,
-        whenever it comes.
+        The rows of the timeline are dropped, as Locust clears its history; its seconds go on counting from the start of
+        the run. Sequence numbers, gauges, workers and the generators' figures go on. Gives the number of the epoch that
+        begins, which the master tells its workers: what they counted before they know of it counts no more, whenever it
+        comes.
         """
+        self.on_reset()
         self._forget_counts()
         self._epoch = self._epoch + 1 if epoch is None else epoch
         self._totals.reset(self._epoch)
         self._times.reset(now)
+        self._drained_to_s = max(self._times.run_s(now), self._drained_to_s or 0.0)
+        self._seconds.reset(self._drained_to_s)
         return self._epoch
 
     def end_warmup(self, now: float) -> Delta:
@@ -115,12 +141,23 @@ class Recorder(OwnCounts):
         self._states.restart_peak()
         return delta
 
-    def end(self, now: float) -> None:
-        """The run is over: its duration stands still from here; what still arrives is counted."""
-        self._times.ended = now
+    def end(self, now: float, stopped: float | None = None) -> None:
+        """The run is over: its duration stands still from here; what still arrives is counted.
+
+        `stopped`, in a master: when the run was stopped, so that since then the workers' last figures were waited for.
+        The duration then lasts until the last figures of any worker, and at least until the stop if one owes its own.
+        """
+        self._times.ended = now if stopped is None else self._last_figures(now, stopped)
         self._end_connections()
         if not self.worker:
             self.tick(now)  # the timeline gets the last part of a second
+
+    def _last_figures(self, now: float, stopped: float) -> float:
+        sources = self._reading.others()
+        last = (self._times.began or 0.0) + max((source.to_s for source in sources), default=0.0)
+        if not (sources and all(source.is_final for source in sources)):
+            last = max(last, stopped)
+        return min(now, last)
 
     def describe(
         self,
@@ -130,6 +167,7 @@ class Recorder(OwnCounts):
         scenario: str | None = None,
         seed: int | None = None,
         users: int | None = None,
+        ended_because: str | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> None:
         """Tell facts of the run that the recorder cannot know; may be called several times, None says nothing.
@@ -137,11 +175,15 @@ class Recorder(OwnCounts):
         `users` keeps the largest number told; `host` loses a password or a query it may have.
         """
         told = {"started_at": started_at, "host": host, "scenario": scenario, "seed": seed, "users": users}
-        self._facts.tell(told, versions)
+        self._facts.tell({**told, "ended_because": ended_because}, versions)
 
     def limit_generator(self, limits: Limits) -> None:
         """Up to where the processes that make the load are trusted, from the next run on."""
         self._limits = limits
+
+    def keep_resources(self, keeping: Keeping) -> None:
+        """How much of what the resource monitor reads is kept, from the next run on."""
+        self._keeping = keeping
 
     def began_at(self, time_of_day_s: float) -> None:
         """The time of day (seconds after midnight) at which the run began, for what is said to people."""
@@ -150,6 +192,10 @@ class Recorder(OwnCounts):
     def label_worker(self, worker: str, label: str) -> None:
         """What people call this worker: its number."""
         self._reading.labels[worker] = label
+
+    def leave_warnings_to_the_master(self) -> None:
+        """A worker's: it says nothing of names beyond the cap, because the master does so once for all."""
+        self._names.on_warning = _ignore
 
     def mark_invalid(self, reason: str) -> None:
         """The measurement is not valid, and why; the same reason counts once."""
@@ -172,6 +218,28 @@ class Recorder(OwnCounts):
         self._periods.append(GeneratorPeriod(start_s, length_s, cpu_us, lag, self._lateness.freeze()))
         self._lateness = Histogram()
 
+    def resource(
+        self, side: str, source: str, now: float, values: Mapping[str, float], limits: Mapping[str, float] | None = None
+    ) -> None:
+        """What the resource monitor read at this monotonic time; nothing of it is taken in once the run has ended.
+
+        `side` is one of `model.SIDES` (else `ValueError`), `source` which of that side; `limits` is what that source
+        may use. A worker's goes to the master with its next drain, where it is the worker's, whatever `source` is.
+        """
+        if self._times.ended is not None:
+            return
+        if side not in SIDES:
+            raise ValueError(f"expected a side of {', '.join(SIDES)}, not {side!r}")
+        sample = ResourceSample(side, clean(source), max(0.0, now - (self._times.began or 0.0)), clean_values(values))
+        if not self.worker:
+            self._resources.limit(side, source, limits or {})
+            self._resources.add(sample)
+        elif side == GENERATOR:
+            if len(self._samples) >= MAX_SAMPLES:
+                del self._samples[0]
+            self._samples.append(sample)
+            self._resource_limits = clean_values(limits or {})
+
     # -- over processes --------------------------------------------------------------------------------------------
 
     def drain(self, now: float | None = None, final: bool = False) -> Delta:
@@ -189,6 +257,8 @@ class Recorder(OwnCounts):
         seq, self._seq = self._seq, self._seq + 1
         periods = tuple(self._periods)
         self._periods.clear()
+        samples = tuple(self._samples)
+        self._samples.clear()
         delta = Delta(
             run_id=self.run_id,
             worker=self.worker,
@@ -201,6 +271,8 @@ class Recorder(OwnCounts):
             connections=taken.connection_stats(self.states_now(), self._states.drain_peak()),
             traffic=taken.traffic_stats(),
             generator=periods,
+            samples=samples,
+            limits=self._resource_limits if samples else {},
             epoch=self._epoch,
             warmup=self._times.is_warming_up,
             fan_outs=fan_outs,
@@ -213,13 +285,29 @@ class Recorder(OwnCounts):
 
         `now` is when it came: the clocks of several hosts are compared by that.
         """
+        is_other = delta.worker != self.worker
+        if now is not None and is_other and delta.run_id == self.run_id:
+            delta = self._arrivals.on_our_clock(delta, self._times.run_s(now))
+            self._seconds.advance(self._times.run_s(now))
         if not self._totals.merge(delta):
             return False
-        self._seconds.add(delta)
+        if is_other:
+            self._names.look_for_cap(delta)
+            if self._times.ended is None:
+                self._totals.source(delta.worker).is_lost = False  # it was only silent for a while
+        if delta.epoch >= self._epoch:  # else it was counted before a reset, and is in no total either
+            self._seconds.add(delta)
         self._generators.add(delta.worker, delta.generator)
+        self._resources.limit(GENERATOR, delta.worker, delta.limits)
+        for sample in delta.samples:
+            if sample.side == GENERATOR:
+                self._resources.add(replace(sample, source=delta.worker))
         self._joins.add(delta, self._times.run_us(now))
         if delta.final:
             self._finish_fan_outs()
+        if is_other and self._times.ended is not None and now is not None:
+            self._times.lasts_until(delta.to_s, now)
+            self._close_seconds()
         return True
 
     def tick(self, now: float) -> None:
@@ -232,11 +320,12 @@ class Recorder(OwnCounts):
             self._seconds.advance(delta.to_s)
         self.merge(delta)
         if delta.to_s is not None:
-            others = self._reading.others()
-            waited_for = [source.to_s for source in others if not (source.is_final or source.is_lost)]
-            self._seconds.close(min(waited_for, default=delta.to_s), self._reading.lost())
+            self._close_seconds()
             self._join_fan_outs(round(delta.to_s * 1e6))
         self._finish_fan_outs()
+
+    def _close_seconds(self) -> None:
+        self._seconds.close(self._reading.waited_for_s(), self._reading.complete_to_s(), self._reading.lost())
 
     def _join_fan_outs(self, run_us: int, *, all_in: bool = False) -> None:
         """Count the fan-outs of which all is known."""
@@ -253,13 +342,34 @@ class Recorder(OwnCounts):
         if ended is not None and not self.worker and not self.waiting_for:
             self._join_fan_outs(self._times.run_us(ended) or 0, all_in=True)
 
-    def watch(self, length_s: int) -> None:
-        """Keep a sliding window of so many whole seconds, for `window`; before the run begins."""
-        self._seconds.watch(length_s)
+    def watch(self, length_s: int | None, by_worker: bool = False) -> None:
+        """Keep a sliding window of so many whole seconds, for `window`; in the middle of a run it begins empty.
 
-    def window(self, length_s: int) -> Snapshot:
-        """The last `length_s` closed seconds (fewer at the start: see `run.duration_s`); `watch` asked for it."""
-        return self._reading.window(length_s)
+        `by_worker`: of each worker alone as well, and the whole run of each (at most 100 workers); that alone is what a
+        `length_s` of None asks for.
+        """
+        self._seconds.watch(length_s, by_worker)
+
+    def window(self, length_s: int | None, worker: str | None = None) -> Snapshot:
+        """The last `length_s` closed seconds (fewer at the start: see `run.duration_s`); `watch` asked for it.
+
+        None: the whole run, which is `snapshot` as of the last tick. With `worker` (a label of `worker_labels`) what
+        that worker alone did, without timeline; of a worker that never reported, or beyond the hundredth, nothing.
+        KeyError for a length that nobody watches.
+        """
+        return self._reading.window(length_s, worker)
+
+    def slide(self) -> bool:
+        """Do one piece, a millisecond or so, of the work that a `tick` left to the windows; False: nothing was left.
+
+        For loops that must not stand still while hundreds of operations slide; `window` does what nobody has done.
+        """
+        return self._seconds.windows.work()
+
+    @property
+    def worker_labels(self) -> tuple[str, ...]:
+        """What people call the workers that have reported, in order; ``("",)`` where there are none."""
+        return self._reading.worker_labels()
 
     def expect_worker(self, worker: str) -> None:
         """This worker takes part: the run is not complete before its final delta is in."""

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Final
 
 from locust_ext.core.accounting.histogram import Histogram
-from locust_ext.core.accounting.names import Key, Names
+from locust_ext.core.accounting.names import Names
 from locust_ext.core.accounting.sums import Sums
-from locust_ext.model import PUSH, ROUND_TRIP_TYPES, ConnectionStats, Delta, Distribution, RunInfo, Second, Snapshot
+from locust_ext.core.accounting.windows import Windows
+from locust_ext.model import PUSH, ROUND_TRIP_TYPES, Delta, Distribution, Second
 
 PATIENCE_S: Final = 4
 MAX_ROWS: Final = 3600
@@ -35,17 +36,21 @@ _ADDS: Final = (
 class OpenSecond:
     """What has come for a second that is not closed."""
 
-    __slots__ = ("gauges", "round_trips", "sums")
+    __slots__ = ("by_worker", "gauges", "round_trips", "sums")
 
     def __init__(self) -> None:
         self.sums = Sums()
+        self.by_worker: dict[str, Sums] = {}
+        """Of the workers that have windows of their own."""
         self.round_trips = Histogram()
         """Added up as the parts come: hundreds of histograms at once would hold the loop up."""
         self.gauges: dict[str, list[int]] = {}
         """Worker -> [sequence number, open connections, operations in flight] at its last drain of the second."""
 
-    def add(self, delta: Delta, names: Names) -> None:
+    def add(self, delta: Delta, names: Names, is_by_worker: bool) -> None:
         self.sums.add(delta, names)
+        if is_by_worker:
+            self.by_worker.setdefault(delta.worker, Sums()).add(delta, names)
         for stats in delta.operations:
             if stats.type in ROUND_TRIP_TYPES:
                 self.round_trips.merge(stats.latency)
@@ -110,6 +115,11 @@ def joined(first: Second, second: Second, latency: Distribution) -> Second:
     return _with_latency(row, latency)
 
 
+def is_empty(row: Second) -> bool:
+    """Whether nothing happened in it."""
+    return not any(getattr(row, count) for count in _ADDS if count != "length_s")
+
+
 class Timeline:
     """At most `MAX_ROWS` rows. Histograms are kept as text (about 1 KB each), to join rows without averaging."""
 
@@ -136,96 +146,111 @@ class Timeline:
         self.rows[position] = joined(self.rows[position], self.rows.pop(position + 1), latency)
 
 
-class Window:
-    """The last `length_s` closed seconds as one Snapshot."""
-
-    def __init__(self, length_s: int) -> None:
-        self.length_s = length_s
-        self._seconds: deque[Sums] = deque()
-        self._sums = Sums()
-
-    def slide(self, sums: Sums) -> None:
-        """One more second has closed; the one that is now too old leaves."""
-        self._seconds.append(sums)
-        self._sums.merge(sums)
-        if len(self._seconds) > self.length_s:
-            self._sums.subtract(self._seconds.popleft())
-
-    def snapshot(self, run_id: str, in_flight: dict[Key, int], connections: ConnectionStats) -> Snapshot:
-        """Counts, rates and latencies of the window; the gauges (in flight, connections' states) are of now."""
-        return Snapshot(
-            run=RunInfo(id=run_id, duration_s=float(len(self._seconds))),
-            operations=self._sums.operations(in_flight),
-            connections=self._sums.connection_stats(connections.states, connections.peak_open),
-            traffic=self._sums.traffic_stats(),
-            pushes=self._sums.push_stats(),
-        )
-
-
 class Seconds:
     """Sorts deltas into seconds, and closes them in order."""
 
     def __init__(self, names: Names, max_rows: int = MAX_ROWS) -> None:
         self._names = names
         self._max_rows = max_rows
-        self._lengths: set[int] = set()
+        self.windows = Windows()
         self.clear()
 
     def clear(self) -> None:
         """A new run: no second has passed."""
-        self.timeline = Timeline(self._max_rows)
-        self.windows = {length_s: Window(length_s) for length_s in self._lengths}
-        self._open: dict[int, OpenSecond] = {}
-        self._gauges: dict[str, list[int]] = {}
-        self._next = 0
-        self._now_s = 0.0
+        self.now_s = 0.0
+        """How late it is in the run, as of the last tick."""
         self.windows_from_s = 0.0
-        """Windows hold no second that began before: the warm-up's."""
+        """Windows hold no second that began before: the warm-up's, or that of a reset."""
+        self._gauges: dict[str, list[int]] = {}
+        self._begin_at(0)
 
-    def watch(self, length_s: int) -> None:
-        """Keep a window of this many seconds, from now on and in later runs."""
-        self._lengths.add(length_s)
-        self.windows.setdefault(length_s, Window(length_s))
+    def reset(self, now_s: float) -> None:
+        """The counts begin anew: so does the timeline, with the second that it is now, and the windows with the next.
+
+        What is left of this second has a row only if something is in it.
+        """
+        self.advance(now_s)
+        self.windows_from_s = max(self.windows_from_s, now_s)
+        self._begin_at(int(self.now_s))
+        self._optional = self._next
+
+    def _begin_at(self, second: int) -> None:
+        self.timeline = Timeline(self._max_rows)
+        self._recent: deque[Second] = deque()
+        self._open: dict[int, OpenSecond] = {}
+        self._next = second
+        self._optional = -1
+        self.windows.clear()
+
+    def watch(self, length_s: int | None, by_worker: bool) -> None:
+        """Keep a window of this many seconds, from now on and in later runs; by worker as well, if asked for."""
+        self.windows.watch(length_s, by_worker)
 
     def add(self, delta: Delta) -> None:
         """Count a delta in the second that holds its middle, or the half second before its end if it is long."""
         if delta.to_s is None or delta.from_s is None:
-            second = int(self._now_s)
+            second = int(self.now_s)
         else:
             second = int(max((delta.from_s + delta.to_s) / 2, delta.to_s - 0.5))
         # Another process's clock is not trusted beyond two seconds.
-        second = max(self._next, min(second, int(self._now_s) + 2))
+        second = max(self._next, min(second, int(self.now_s) + 2))
         if second not in self._open:
             self._open[second] = OpenSecond()
-        self._open[second].add(delta, self._names)
+        # What the master itself counts is no worker's; a process on its own has one window for both.
+        is_by_worker = bool(delta.worker) and self.windows.has_room_for(delta.worker)
+        self._open[second].add(delta, self._names, is_by_worker)
+        if is_by_worker:
+            self.windows.count(delta, self._names)
 
     def advance(self, now_s: float) -> None:
         """So late is it in the run."""
-        self._now_s = max(now_s, self._now_s)
+        self.now_s = max(now_s, self.now_s)
 
-    def close(self, reported_to_s: float, lost: set[str]) -> None:
-        """Close the seconds that are over: every worker has reported up to `reported_to_s`; lost ones do not count."""
-        while self._next + 1 <= self._now_s:
-            is_complete = reported_to_s >= self._next + 1
-            if not is_complete and self._now_s < self._next + 1 + PATIENCE_S:
+    def close(self, waited_for_s: float, complete_to_s: float, lost: set[str]) -> None:
+        """Close the seconds that are over: all up to `waited_for_s`, and what has been waited for long enough.
+
+        Up to `complete_to_s` every worker has reported; `lost` ones have no gauges any more.
+        """
+        while self._next + 1 <= self.now_s:
+            if waited_for_s < self._next + 1 and self.now_s < self._next + 1 + PATIENCE_S:
                 break
+            is_complete = complete_to_s >= self._next + 1
             second = self._open.pop(self._next, None) or OpenSecond()
-            self.timeline.append(*self._row(second, self._next, is_complete, lost))
+            row, round_trips = self._row(second, self._next, is_complete, lost, self._gauges)
+            if self._next != self._optional or not is_empty(row):
+                self.timeline.append(row, round_trips)
             if self._next >= self.windows_from_s:
-                for window in self.windows.values():
-                    window.slide(second.sums)
+                self._recent.append(row)
+                if len(self._recent) > self.windows.longest_s:
+                    self._recent.popleft()
+                self.windows.close(second.sums, second.by_worker)
             self._next += 1
 
-    def rows(self, *, with_open: bool, lost: set[str]) -> tuple[Second, ...]:
-        """The timeline; at the end of a run with what is in seconds that never closed."""
+    def recent(self, length_s: int) -> tuple[Second, ...]:
+        """The rows of the last `length_s` closed seconds, as far as windows hold them."""
+        return tuple(self._recent)[-length_s:]
+
+    def rows(self, ended_s: float | None, complete_to_s: float, lost: set[str]) -> tuple[Second, ...]:
+        """The timeline; of a run that has ended, up to there and with all that is in seconds that never closed.
+
+        What is left of a last second, or the time after the end, has a row only if something is in it.
+        """
         rows = list(self.timeline.rows)
-        if with_open and self._open:
-            for start_s in range(self._next, max(self._open) + 1):
-                rows.append(self._row(self._open.get(start_s) or OpenSecond(), start_s, True, lost)[0])
+        if ended_s is not None:
+            gauges = dict(self._gauges)
+            for start_s in range(self._next, max([int(ended_s), *(second + 1 for second in self._open)])):
+                is_complete = complete_to_s >= min(start_s + 1, ended_s)
+                row = self._row(self._open.get(start_s) or OpenSecond(), start_s, is_complete, lost, gauges)[0]
+                if start_s != self._optional or not is_empty(row):
+                    rows.append(row)
+            while rows and rows[-1].start_s >= int(ended_s) and is_empty(rows[-1]):
+                rows.pop()
         return tuple(rows)
 
-    def _row(self, second: OpenSecond, start_s: int, is_complete: bool, lost: set[str]) -> tuple[Second, Distribution]:
-        self._gauges.update(second.gauges)
+    def _row(
+        self, second: OpenSecond, start_s: int, is_complete: bool, lost: set[str], gauges: dict[str, list[int]]
+    ) -> tuple[Second, Distribution]:
+        gauges.update(second.gauges)
         for worker in lost:
-            self._gauges.pop(worker, None)
-        return second.row(start_s, self._gauges, is_complete)
+            gauges.pop(worker, None)
+        return second.row(start_s, gauges, is_complete)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from locust_ext.core.accounting.ended import EndedConnections
@@ -14,6 +14,8 @@ from locust_ext.model import ConnectionStats, Delta, OperationStats, PushStats, 
 
 _CONNECTION_COUNTS: Final = ("reconnects", "closed_in_order", "inbox_dropped", "handler_calls_dropped")
 """Fields of `ConnectionStats` that add."""
+PIECE: Final = 2_000
+"""Buckets of histograms (and a few for each name) that a piece of work goes through: a millisecond or so."""
 
 
 class Sums:
@@ -55,26 +57,51 @@ class Sums:
 
     def merge(self, other: Sums) -> None:
         """Add another period."""
+        for _ in self.merging(other):
+            pass
+
+    def merging(self, other: Sums) -> Iterator[None]:
+        """`merge` in pieces: use it to its end, and read nothing before."""
+        work = 0
         for key, ledger in other.ledgers.items():
             self._add_operation(key, ledger.freeze())
+            work += ledger.size
+            if work >= PIECE:
+                work = 0
+                yield
         for event, count in other.pushes.items():
             self.push(event).merge(count.freeze())
+            work += count.size
+            if work >= PIECE:
+                work = 0
+                yield
         self.ended.merge(other.ended.freeze())
         self.recoveries.merge(other.recoveries.freeze())
         self._add_rest(other.traffic, other, 1)
 
-    def subtract(self, other: Sums) -> None:
-        """Take out a period that was merged before."""
+    def subtracting(self, other: Sums) -> Iterator[None]:
+        """Take out a period that was merged before, and what is empty then; in pieces, as `merging`."""
+        work = 0
         for key, ledger in other.ledgers.items():
             mine = self.ledgers.get(key)
             if mine is not None:  # gone already: it was there with nothing but operations in flight
                 mine.subtract(ledger.freeze())
                 if mine.is_empty:
                     del self.ledgers[key]
+            work += ledger.size
+            if work >= PIECE:
+                work = 0
+                yield
         for event, count in other.pushes.items():
-            self.pushes[event].subtract(count.freeze())
-            if self.pushes[event].is_empty:
-                del self.pushes[event]
+            my_count = self.pushes.get(event)
+            if my_count is not None:
+                my_count.subtract(count.freeze())
+                if my_count.is_empty:
+                    del self.pushes[event]
+            work += count.size
+            if work >= PIECE:
+                work = 0
+                yield
         self.ended.subtract(other.ended.freeze())
         self.recoveries.subtract(other.recoveries.freeze())
         self._add_rest(other.traffic, other, -1)
@@ -97,7 +124,7 @@ class Sums:
         return tuple(found)
 
     def push_stats(self) -> tuple[PushStats, ...]:
-        return tuple(self.pushes[event].freeze() for event in sorted(self.pushes))
+        return tuple(self.pushes[event].freeze() for event in sorted(self.pushes) if not self.pushes[event].is_empty)
 
     def connection_stats(self, states: Mapping[str, int], peak_open: int) -> ConnectionStats:
         """With these gauges."""

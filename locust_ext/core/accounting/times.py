@@ -26,10 +26,24 @@ class RunTimes:
         if self.ended is not None:
             self.ended = now  # after the run: nothing is left, and nothing more comes
 
+    def lasts_until(self, end_s: float | None, now: float) -> None:
+        """After its end, figures of the run came in at this time that reach up to `end_s`."""
+        if self.ended is not None and self.began is not None and end_s is not None:
+            self.ended = max(self.ended, min(now, self.began + end_s))
+
+    @property
+    def ended_s(self) -> float | None:
+        """How late in the run its end was; None: it goes on."""
+        return None if self.ended is None else self.run_s(self.ended)
+
     @property
     def counts_from_s(self) -> float:
         """Since when in the run its figures count: the end of the warm-up, or the last reset."""
         return max(self.warmup_s, (self._counts_began or 0.0) - (self.began or 0.0))
+
+    def run_s(self, now: float) -> float:
+        """So late is it in the run; 0 before it has begun."""
+        return 0.0 if self.began is None else now - self.began
 
     def run_us(self, now: float | None) -> int | None:
         """So late is it in the run."""

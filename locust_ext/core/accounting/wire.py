@@ -23,14 +23,17 @@ from locust_ext.core.accounting.blob import (
     numbers_in,
     seconds_in,
     text_in,
+    values_in,
 )
 from locust_ext.core.accounting.ended import FIGURES
 from locust_ext.core.accounting.fanout_wire import PARTS_A_BLOB, fan_outs_in, fan_outs_out
 from locust_ext.core.accounting.ledger import MAX_ERROR_CLASSES
 from locust_ext.core.accounting.names import MAX_TAGS
 from locust_ext.core.accounting.recoveries import MAX_CHANNELS
+from locust_ext.core.accounting.resources import MAX_METRICS
 from locust_ext.model import (
     EMPTY,
+    SIDES,
     ConnectionStats,
     ConnectionTotals,
     Delta,
@@ -40,16 +43,18 @@ from locust_ext.model import (
     OperationStats,
     PushStats,
     RecoveryStats,
+    ResourceSample,
     TrafficStats,
 )
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "WireError", "pack", "parts", "unpack"]
 
-VERSION: Final = 2
+VERSION: Final = 3
 OPERATIONS_A_PART: Final = 50
 BUCKETS_A_PART: Final = 5_000
 """A part ends early when its histograms hold this many buckets."""
 _MAX_PERIODS: Final = 200
+_MAX_SAMPLES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ def parts(delta: Delta) -> Iterator[bytes]:
             "epoch": delta.epoch,
             "warmup": delta.warmup,
             "generator": [_period_out(period) for period in delta.generator] if number == 0 else [],
+            "samples": [_sample_out(sample) for sample in delta.samples] if number == 0 else [],
+            "limits": dict(delta.limits) if number == 0 else {},
             "from": delta.from_s,
             "to": delta.to_s,
             "ops": [_operation_out(stats) for stats in operations],
@@ -157,6 +164,10 @@ def _period_out(period: GeneratorPeriod) -> list[Any]:
     ]
 
 
+def _sample_out(sample: ResourceSample) -> list[Any]:
+    return [sample.side, sample.source, sample.at_s, dict(sample.values)]
+
+
 def _operation_out(stats: OperationStats) -> list[Any]:
     return [
         stats.type,
@@ -216,6 +227,8 @@ def unpack(blob: object, limits: Limits = DEFAULT_LIMITS) -> Delta:
             connections=None if content["connections"] is None else _connections_in(content["connections"]),
             traffic=TrafficStats(*numbers_in(content["traffic"], 4)),
             generator=_generator_in(content["generator"]),
+            samples=_samples_in(content["samples"]),
+            limits=values_in(content["limits"], MAX_METRICS),
             epoch=numbers_in([content["epoch"]], 1)[0],
             warmup=content["warmup"],
             fan_outs=fan_outs_in(content["fan_outs"]),
@@ -259,6 +272,21 @@ def _period_in(value: object) -> GeneratorPeriod:
     return GeneratorPeriod(
         start, length, numbers_in([cpu_us], 1)[0], histogram_in(lag) or EMPTY, histogram_in(lateness) or EMPTY
     )
+
+
+def _samples_in(value: object) -> tuple[ResourceSample, ...]:
+    samples = list_in(value)
+    if len(samples) > _MAX_SAMPLES:
+        raise WireError("too many samples of resources")
+    return tuple(_sample_in(sample) for sample in samples)
+
+
+def _sample_in(value: object) -> ResourceSample:
+    side, source, at_s, values = list_in(value)
+    at = seconds_in(at_s)
+    if side not in SIDES or at is None:
+        raise WireError("a sample of resources of no side or no time")
+    return ResourceSample(side, text_in(source), at, values_in(values, MAX_METRICS))
 
 
 def _operation_in(value: object) -> OperationStats:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from hypothesis import given, settings, strategies as st
+
 from locust_ext.core.accounting import Recorder
 from locust_ext.core.accounting.wire import pack, unpack
 from locust_ext.model import Delta
@@ -46,7 +49,7 @@ def test_what_a_worker_counted_before_it_knew_of_the_reset_comes_back_in_no_figu
     assert snapshot.pushes_received == 7
     assert snapshot.run.complete
     assert snapshot.run.duration_s == 1.0
-    assert sum(row.finished for row in snapshot.timeline) == 15, "the timeline goes on"
+    assert [(row.start_s, row.finished) for row in snapshot.timeline] == [(1, 7)], "seconds count from the start"
 
 
 def test_what_ended_between_a_drain_and_the_reset_is_not_in_flight_for_ever() -> None:
@@ -230,3 +233,96 @@ def test_a_repeated_delta_adds_no_second_of_a_generator() -> None:
     assert not master.merge(replace(delta, run_id="another", seq=1))
     (generator,) = master.snapshot(2.0).generators
     assert generator.seconds == 1.0
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("work"), st.integers(0, 2), st.integers(1, 3)),
+        st.tuples(st.just("drain"), st.integers(0, 1), st.just(0)),
+        st.tuples(st.just("deliver"), st.integers(0, 3), st.just(0)),
+        st.tuples(st.just("pass"), st.integers(0, 4), st.integers(0, 9)),
+        st.tuples(st.just("reset"), st.just(0), st.just(0)),
+        st.tuples(st.just("tell"), st.integers(0, 1), st.just(0)),
+        st.tuples(st.just("lose"), st.integers(0, 1), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(STEPS, st.booleans(), st.sampled_from([0.0, 3.5]))
+def test_rows_add_up_to_the_totals_whatever_is_reset_late_or_lost(
+    steps: list[tuple[str, int, int]], is_clock_told: bool, warmup_s: float
+) -> None:
+    """Two workers and the master's own counts; deltas come late and in another order, and workers learn of a reset late."""
+    master = Recorder()
+    master.begin("r", 0.0, warmup_s)
+    workers = [Recorder(worker="w0"), Recorder(worker="w1")]
+    for worker in workers:
+        worker.begin("r", 0.0, warmup_s)
+    under_way: list[Delta] = []
+    now, epoch, told = 0.0, 0, [0, 0]
+    has_warmed_up = warmup_s == 0
+
+    def deliver(delta: Delta) -> None:
+        assert master.merge(delta, now if is_clock_told else None)
+
+    for what, which, more in steps:
+        match what:
+            case "work":
+                ask((*workers, master)[which], more)
+            case "drain":
+                under_way.append(workers[which].drain(now))
+            case "deliver" if under_way:
+                deliver(under_way.pop(which % len(under_way)))
+            case "pass":
+                now += which + more / 10
+                if not has_warmed_up and now >= warmup_s:
+                    has_warmed_up = True
+                    under_way += [worker.end_warmup(now) for worker in workers]
+                    master.merge(master.end_warmup(now))
+                master.tick(now)
+            case "reset":
+                epoch = master.reset(now)
+            case "tell" if told[which] < epoch:
+                workers[which].reset(now, epoch)
+                told[which] = epoch
+            case "lose":
+                master.mark_lost(f"w{which}")
+    stopped = now
+    now += 0.7
+    for delta in [*under_way, *(worker.drain(now, final=True) for worker in workers)]:
+        deliver(delta)
+    master.end(now + 0.1, stopped)
+    snapshot = master.snapshot(now + 5)
+    warmup = snapshot.warmup
+    of_warmup = [warmup.traffic.messages_sent, sum(push.received for push in warmup.pushes)] if warmup else [0, 0]
+    assert sum(row.messages_sent for row in snapshot.timeline) == snapshot.traffic.messages_sent + of_warmup[0]
+    assert sum(row.pushes_received for row in snapshot.timeline) == snapshot.pushes_received + of_warmup[1]
+    finished = snapshot.finished + (sum(each.finished for each in warmup.operations) if warmup else 0)
+    assert sum(row.finished for row in snapshot.timeline) == finished
+    starts = [row.start_s for row in snapshot.timeline]
+    assert starts == list(range(starts[0], starts[0] + len(starts))) if starts else finished == 0
+
+
+def test_a_reset_with_workers_leaves_no_empty_second_and_no_operation_outside_the_rows() -> None:
+    worker, master = worker_and_master()
+    for now in (1.0, 2.0):
+        ask(worker, 300)
+        master.merge(worker.drain(now), now)
+        master.tick(now + 0.01)
+    ask(worker, 100)
+    on_its_way = worker.drain(2.5)
+    epoch = master.reset(2.5)
+    master.merge(on_its_way, 2.52)
+    worker.reset(2.55, epoch)
+    for now in (3.5, 4.5):
+        ask(worker, 300)
+        master.merge(worker.drain(now), now)
+        master.tick(now + 0.01)
+    master.merge(worker.drain(4.6, final=True), 4.6)
+    master.end(4.7, stopped=4.55)
+    snapshot = master.snapshot(5.0)
+    assert [(row.start_s, row.finished) for row in snapshot.timeline] == [(3, 300), (4, 300)]
+    assert snapshot.finished == 600
+    assert snapshot.run.duration_s == pytest.approx(2.1)

@@ -278,7 +278,7 @@ def test_a_name_with_an_id_in_it_is_capped_with_one_warning() -> None:
 def test_types_tags_and_lengths_are_bounded_too() -> None:
     recorder = recording()
     for number in range(1000):
-        recorder.operation(f"T{number}", "x" * 5000 + str(number), 1, 1, tags=("t",) * 100)
+        recorder.operation(f"T{number}", "x" * 5000 + str(number), 1, 1, tags=tuple("abcdefghijklmnopqrstuvwxyz"))
         recorder.operation("WS", "q", None, 0, "failed", f"http_{number}")
     snapshot = recorder.snapshot(11.0)
     assert len({stats.type for stats in snapshot.operations}) == 101
@@ -286,6 +286,47 @@ def test_types_tags_and_lengths_are_bounded_too() -> None:
     assert max(len(stats.tags) for stats in snapshot.operations) == 16
     (asked,) = snapshot.of_type("WS")
     assert (len(asked.errors), sum(asked.errors.values())) == (101, 1000)
+
+
+def test_the_same_tags_in_any_order_and_number_are_one_operation_with_what_is_in_flight() -> None:
+    recorder = recording()
+    recorder.started("WS", "q", ("b", "a"))
+    recorder.operation("WS", "q", 5, 1, tags=("a", "b"))
+    recorder.operation("WS", "q", 5, 1, tags=("b", "a", "b"), was_started=True)
+    recorder.cancelled("WS", "q", ("b", "a"), was_started=False)
+    (stats,) = recorder.snapshot(11.0).operations
+    assert (stats.tags, stats.ok, stats.cancelled, stats.in_flight) == (("a", "b"), 2, 1, 0)
+    assert recorder._by_raw_key["WS", "q", ("b", "a")] is recorder._by_raw_key["WS", "q", ("a", "b")], "once each"
+
+
+def test_a_master_warns_once_for_all_workers_that_have_too_many_names_and_they_do_not() -> None:
+    said: dict[str, list[str]] = {"w0": [], "w1": [], "": []}
+    master = Recorder(max_names=10, on_warning=said[""].append)
+    master.begin("r", 0.0)
+    for worker in ("w0", "w1"):
+        recorder = Recorder(max_names=10, on_warning=said[worker].append, worker=worker)
+        recorder.leave_warnings_to_the_master()
+        recorder.begin("r", 0.0)
+        for second in (1.0, 2.0):
+            for number in range(30):
+                recorder.operation("GET", f"/item/{number}", 100, 1)
+            assert master.merge(recorder.drain(second))
+    assert [len(said[who]) for who in ("w0", "w1", "")] == [0, 0, 1]
+    assert "more than 10 distinct names" in said[""][0]
+    assert {each.name: each.ok for each in master.snapshot(3.0).operations}["__other__"] == 80
+
+
+def test_a_master_keeps_room_for_names_that_a_full_worker_did_not_have() -> None:
+    master, worker = Recorder(max_names=3), Recorder(max_names=3, worker="w")
+    for recorder in (master, worker):
+        recorder.begin("r", 0.0)
+    for name in "abc":
+        worker.operation("GET", name, 1, 1)
+    worker.drain()  # on its way
+    worker.operation("GET", "d", 1, 1)
+    master.merge(worker.drain())
+    master.operation("GET", "e", 1, 1)
+    assert [each.name for each in master.snapshot(1.0).operations] == ["__other__", "e"]
 
 
 def test_names_that_no_encoding_takes_are_made_into_text() -> None:

@@ -105,7 +105,7 @@ def test_a_row_closes_incomplete_after_four_seconds_and_late_counts_are_not_lost
     assert sum(row.finished for row in rows) == master.snapshot(107.0).finished
 
 
-def test_nobody_waits_for_a_lost_worker_and_its_gauges_leave_the_timeline() -> None:
+def test_nobody_waits_for_a_lost_worker_whose_gauges_leave_the_timeline_and_whose_share_is_missing() -> None:
     master, one = recording(), recording("w1")
     one.connection_state(None, "open")
     master.merge(worker_delta(one, 101.0))
@@ -114,11 +114,121 @@ def test_nobody_waits_for_a_lost_worker_and_its_gauges_leave_the_timeline() -> N
     master.tick(103.1)
     assert [(row.open_connections, row.complete) for row in master.snapshot(103.1).timeline] == [
         (1, True),
-        (0, True),
-        (0, True),
+        (0, False),
+        (0, False),
     ]
     # The snapshot keeps them as they last were, and says that the worker is lost.
     assert master.snapshot(103.1).connections.states == {"open": 1}
+
+
+def test_every_row_of_a_workers_silence_is_incomplete_also_once_it_is_given_up_until_it_reports_again() -> None:
+    """As with SIGSTOP: silent from the third second on, given up in the sixth, and back in the ninth."""
+    master, one, two = recording(), recording("w1"), recording("w2")
+    for now in range(1, 13):
+        master.merge(worker_delta(one, 100.0 + now))
+        if now <= 2 or now >= 9:
+            master.merge(worker_delta(two, 100.0 + now, ok=10))
+        if now == 6:
+            master.mark_lost("w2")
+        master.tick(100.0 + now + 0.01)
+    master.merge(worker_delta(one, 112.5, ok=0, final=True))
+    master.merge(worker_delta(two, 112.5, ok=0, final=True))
+    master.end(112.6, stopped=112.0)
+    snapshot = master.snapshot(113.0)
+    assert [(row.start_s, row.finished) for row in snapshot.timeline if not row.complete] == [
+        (second, 1) for second in range(2, 8)
+    ]
+    assert [row.finished for row in snapshot.timeline[8:]] == [11] * 4
+    assert snapshot.run.valid, "all that it did is known in the end"
+
+
+def test_a_worker_that_is_gone_leaves_no_row_complete_from_its_last_report_on() -> None:
+    master, one, two = recording(), recording("w1"), recording("w2")
+    for now in range(1, 8):
+        master.merge(worker_delta(one, 100.0 + now))
+        if now <= 2:
+            master.merge(worker_delta(two, 100.0 + now))
+        if now == 5:
+            master.mark_lost("w2")
+        master.tick(100.0 + now + 0.01)
+    master.merge(worker_delta(one, 107.4, final=True))
+    master.end(107.5, stopped=107.1)
+    snapshot = master.snapshot(108.0)
+    assert [row.complete for row in snapshot.timeline] == [True, True, False, False, False, False, False, False]
+    assert not snapshot.run.valid
+    assert snapshot.run.duration_s == pytest.approx(7.4)
+
+
+def test_a_run_lasts_until_the_last_figures_and_its_rows_go_on_until_there() -> None:
+    """The master is told to stop after 3 s; one worker's users take until 5.6 s to leave, and go on asking."""
+    master, one, two = recording(), recording("w1"), recording("w2")
+    for now in (1.0, 2.0, 3.0, 4.0, 5.0):
+        if now <= 3:
+            master.merge(worker_delta(one, 100.0 + now, final=now == 3), 100.0 + now)
+        master.merge(worker_delta(two, 100.0 + now, ok=2), 100.0 + now)
+        master.tick(100.0 + now + 0.01)
+    assert master.snapshot(105.1).run.duration_s == pytest.approx(5.1), "it goes on"
+    master.merge(worker_delta(two, 105.6, ok=3, final=True), 105.6)
+    master.end(106.9, stopped=103.0)
+    snapshot = master.snapshot(110.0)
+    assert snapshot.run.duration_s == pytest.approx(5.6)
+    assert [row.finished for row in snapshot.timeline] == [3, 3, 3, 2, 2, 3]
+    assert all(row.complete for row in snapshot.timeline)
+
+
+def test_a_run_whose_workers_are_done_before_the_stop_is_noticed_is_over_with_their_last_figures() -> None:
+    master, one = recording(), recording("w1")
+    master.merge(worker_delta(one, 102.3, final=True))
+    master.end(103.4, stopped=103.3)
+    assert master.snapshot(110.0).run.duration_s == pytest.approx(2.3)
+    assert [row.start_s for row in master.snapshot(110.0).timeline] == [0, 1]
+
+
+def test_while_a_worker_owes_its_last_figures_the_run_lasts_at_least_until_the_stop() -> None:
+    master, one = recording(), recording("w1")
+    master.merge(worker_delta(one, 101.0), 101.0)
+    master.end(107.0, stopped=103.2)
+    assert master.snapshot(110.0).run.duration_s == pytest.approx(3.2)
+    assert [(row.start_s, row.complete) for row in master.snapshot(110.0).timeline] == [
+        (0, True),
+        (1, False),
+        (2, False),
+    ]
+    master.merge(worker_delta(one, 105.5, ok=4, final=True), 120.0)
+    late = master.snapshot(130.0)
+    assert late.run.duration_s == pytest.approx(5.5)
+    assert sum(row.finished for row in late.timeline) == 5
+
+
+@pytest.mark.parametrize(("end", "rows"), [(102.004, [1, 0]), (102.0, [1, 0]), (102.999, [1, 0]), (103.0, [1, 0, 0])])
+def test_a_last_second_of_which_only_a_part_was_run_has_a_row_only_if_something_is_in_it(
+    end: float, rows: list[int]
+) -> None:
+    recorder = recording()
+    recorder.operation("WS", "q", 1000, 5)
+    recorder.tick(101.0)
+    recorder.end(end)
+    assert [row.finished for row in recorder.snapshot(end).timeline] == rows
+
+
+def test_a_worker_that_joins_in_the_middle_is_counted_in_the_seconds_of_the_run() -> None:
+    """It counts its own from its start; the master knows when its figures come."""
+    master, one = recording(), recording("w1")
+    for now in range(1, 11):
+        master.merge(worker_delta(one, 100.0 + now), 100.0 + now)
+        master.tick(100.0 + now + 0.01)
+    late = Recorder(worker="w2")
+    late.begin("r", 110.0)
+    for now in range(11, 15):
+        master.merge(worker_delta(one, 100.0 + now), 100.0 + now)
+        late.generator_period(now - 11.0, 1.0, 950_000, Distribution())
+        master.merge(worker_delta(late, 100.0 + now, ok=5), 100.0 + now + 0.001)
+        master.tick(100.0 + now + 0.01)
+    rows = master.snapshot(114.01).timeline
+    assert [row.finished for row in rows] == [1] * 10 + [6] * 4
+    assert all(row.complete for row in rows)
+    (generator,) = master.snapshot(114.01).generators
+    assert generator.bottleneck[0] == pytest.approx((10, 14), abs=0.01)
 
 
 def test_a_worker_whose_clock_is_nonsense_does_not_stretch_the_timeline() -> None:

@@ -76,6 +76,64 @@ def test_the_order_of_seconds_does_not_matter(starts: set[int], chance: random.R
     assert shuffled.intolerable() == in_order.intolerable()
 
 
+def standing_still(from_s: float, to_s: float, piece_ms: int = 100, periods: int = 12) -> list[GeneratorPeriod]:
+    """What a watch sees, moment by moment, of a loop that stands still from then to then, in pieces of this length."""
+    found = []
+    for start_s in range(periods):
+        histogram = Histogram()
+        for moment in range(40):
+            at_s = start_s + moment / 40
+            late_ms = piece_ms - (at_s - from_s) * 1000 % piece_ms if from_s <= at_s < to_s else 1
+            histogram.record(int(late_ms * 1000))
+        found.append(GeneratorPeriod(float(start_s), 1.0, 0, histogram.freeze()))
+    return found
+
+
+@pytest.mark.parametrize("piece_ms", [80, 100, 200, 350])
+@pytest.mark.parametrize("begins", [2.0, 2.1, 2.25, 2.5, 2.75, 2.9])
+@pytest.mark.parametrize(("lasted_s", "counts"), [(1.5, False), (2.6, False), (3.4, True), (5.0, True)])
+def test_where_in_a_second_a_spell_begins_does_not_decide_whether_it_counts(
+    begins: float, lasted_s: float, counts: bool, piece_ms: int
+) -> None:
+    generators = Generators()
+    generators.add("w", tuple(standing_still(begins, begins + lasted_s, piece_ms)))
+    spells = generators.bottlenecks(0.0).get("w", ())
+    assert bool(spells) == counts
+    for from_s, to_s in spells:
+        assert from_s == pytest.approx(begins, abs=0.35)
+        assert to_s == pytest.approx(begins + lasted_s, abs=0.35)
+
+
+@pytest.mark.parametrize(("stood_s", "counts"), [(2.5, False), (2.9, False), (3.2, True), (4.0, True)])
+def test_one_standstill_within_one_long_period_counts_by_itself_and_not_with_the_time_before_it(
+    stood_s: float, counts: bool
+) -> None:
+    """The watch cannot report while the loop stands still: 0.9 s and then the standstill come as one period."""
+    histogram = Histogram()
+    for _ in range(36):
+        histogram.record(1000)
+    for moment in range(int(stood_s * 40)):
+        histogram.record(int(stood_s * 1e6) - moment * 25_000)
+    generators = Generators()
+    generators.add("w", (GeneratorPeriod(5.0, 0.9 + stood_s, 0, histogram.freeze()), second(5.9 + stood_s)))
+    spells = generators.bottlenecks(0.0).get("w", ())
+    assert bool(spells) == counts
+    for from_s, to_s in spells:
+        assert from_s == pytest.approx(5.9, abs=0.1)
+        assert to_s == pytest.approx(5.9 + stood_s)
+
+
+def test_of_the_cpu_whole_periods_count_by_their_times() -> None:
+    for lengths, counts in (((1.0, 1.0, 1.0), False), ((1.02, 1.01, 1.03), True), ((1.0, 1.0), False)):
+        generators = Generators()
+        start_s = 4.0
+        for length_s in lengths:
+            generators.add("w", (second(start_s, cpu_percent=99, length_s=length_s),))
+            start_s += length_s
+        found = [spell for spells in generators.bottlenecks(0.0).values() for spell in spells]
+        assert found == ([pytest.approx((4.0, start_s))] if counts else [])
+
+
 NOON = 12 * 3600.0
 
 

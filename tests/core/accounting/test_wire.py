@@ -29,6 +29,7 @@ def worker(names: int = 3, samples: int = 4) -> Recorder:
     recorder.reconnected()
     recorder.inbox_dropped()
     recorder.traffic.messages_sent += 9
+    recorder.resource("generator", "", 1.0, {"cpu_percent": 12.5, "memory_bytes": 5e7}, {"descriptors_limit": 1024})
     recorder.connection_opened(Connection())
     ended = Connection()
     recorder.connection_opened(ended)
@@ -156,6 +157,26 @@ def test_a_blob_cut_short_or_with_something_behind_is_refused() -> None:
 
 
 BAD_FIELDS: list[tuple[str, object]] = [
+    ("v", 2),
+    ("samples", None),
+    ("samples", {}),
+    ("samples", [["generator", "", 1.0, {"cpu_percent": 1.0}]] * 201),
+    ("samples", [["generator", "", 1.0]]),
+    ("samples", [["nowhere", "", 1.0, {}]]),
+    ("samples", [[["generator"], "", 1.0, {}]]),
+    ("samples", [["generator", 5, 1.0, {}]]),
+    ("samples", [["generator", "x" * 301, 1.0, {}]]),
+    ("samples", [["generator", "", None, {}]]),
+    ("samples", [["generator", "", -1.0, {}]]),
+    ("samples", [["generator", "", 1.0, []]]),
+    ("samples", [["generator", "", 1.0, {"cpu_percent": "5"}]]),
+    ("samples", [["generator", "", 1.0, {"cpu_percent": True}]]),
+    ("samples", [["generator", "", 1.0, {"cpu_percent": 1e300}]]),
+    ("samples", [["generator", "", 1.0, {"cpu_percent": None}]]),
+    ("samples", [["generator", "", 1.0, {"x" * 301: 1.0}]]),
+    ("samples", [["generator", "", 1.0, {f"m{number}": 1.0 for number in range(65)}]]),
+    ("limits", None),
+    ("limits", {"descriptors_limit": "all"}),
     ("v", 1),
     ("v", None),
     ("run", 5),

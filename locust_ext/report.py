@@ -162,8 +162,7 @@ def _read(path: Path) -> tuple[Snapshot, dict[str, str]]:
         elif name == "timeline.csv":
             snapshot = replace(snapshot, timeline=read_timeline(_text_of(other), str(other)))
         else:
-            generators = read_resources(_text_of(other), snapshot.generators, str(other))
-            snapshot = replace(snapshot, generators=generators)
+            snapshot = read_resources(_text_of(other), snapshot, str(other))
     return snapshot, missing
 
 

@@ -72,7 +72,7 @@ def test_the_console_is_that_of_the_run_with_a_table_of_its_operations(
         "Operation               ok  failures  per s      p50      p95      p99      max\n"
         "CONNECT /ws             50         0    5.0  2.50 ms  2.50 ms  2.50 ms  2.50 ms\n"
     )
-    assert "SIO set [eu] [beta]  1,000         0  100.0" in out
+    assert "SIO set [beta] [eu]  1,000         0  100.0" in out
 
 
 @pytest.mark.parametrize(("short", "name"), [("md", "summary.md"), ("junit", "junit.xml"), ("json", "summary.json")])

@@ -108,8 +108,8 @@ MIX = "event, command, query, monitoring, ping, heartbeat"
     [
         (
             "realstic: {}",
-            "realstic: unknown key, expected one of realistic, generator, baseline, log, statistics, record, users, lifecycle, "
-            "messages; did you mean 'realistic'?",
+            "realstic: unknown key, expected one of realistic, generator, baseline, log, statistics, record, monitor, "
+            "exporter, users, lifecycle, messages; did you mean 'realistic'?",
         ),
         (
             "realistic: {time_scal: 2}",
@@ -317,6 +317,8 @@ def test_the_json_schema_forbids_unknown_keys_and_names_the_known_ones() -> None
         "log",
         "statistics",
         "record",
+        "monitor",
+        "exporter",
         "users",
         "lifecycle",
         "messages",
@@ -355,3 +357,23 @@ def test_the_json_schema_forbids_unknown_keys_and_names_the_known_ones() -> None
 )
 def test_the_rules_of_a_user_class_are_looked_at_with_the_file(tmp_path: Path, text: str, shown: str) -> None:
     assert error_of(tmp_path, text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("interval_s: 0.05", "monitor.interval_s"),
+        ("interval_s: 61", "monitor.interval_s"),
+        ("history: 5", "monitor.history"),
+        ("max_age_s: 0", "monitor.max_age_s"),
+        ("warmup_s: -1", "monitor.warmup_s"),
+        ("target_metrics: up", "monitor.target_metrics"),
+        ("intervall_s: 1", "intervall_s"),
+    ],
+)
+def test_the_monitor_is_set_within_its_bounds(tmp_path: Path, text: str, shown: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(written(tmp_path, f"monitor: {{{text}}}"))
+    assert shown in str(caught.value)
+    good = load_settings(written(tmp_path, "monitor: {interval_s: 0.1, history: 10, target_metrics: [up]}")).monitor
+    assert (good.interval_s, good.history, good.target_metrics, good.max_age_s) == (0.1, 10, ["up"], None)

@@ -197,6 +197,8 @@ class RunInfo:
     """Workers that have reported; 0 in one process."""
     versions: Mapping[str, str] = field(default_factory=dict)
     invalid_because: tuple[str, ...] = ()
+    ended_because: str | None = None
+    """Why the run ended before its time, where a rule ended it."""
     complete: bool = False
     """The run has ended and every worker's last figures are in."""
 

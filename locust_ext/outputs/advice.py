@@ -15,6 +15,12 @@ from locust_ext.outputs.advice_failures import (
     timeouts_prevail,
     users_read_too_slowly,
 )
+from locust_ext.outputs.advice_resources import (
+    descriptors_run_out,
+    target_has_no_cpu_left,
+    target_leaks,
+    target_memory_is_short,
+)
 from locust_ext.outputs.advice_timing import (
     fails_at_the_start,
     falls_at_the_end,
@@ -97,6 +103,10 @@ RULES_OF_THUMB: Final[tuple[Advice, ...]] = (
     _no_descriptors,
     _no_ports,
     _generator_too_slow,
+    target_has_no_cpu_left,
+    target_memory_is_short,
+    target_leaks,
+    descriptors_run_out,
     connections_drop,
     target_refuses,
     timeouts_prevail,

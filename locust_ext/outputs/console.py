@@ -9,6 +9,7 @@ from typing import Final
 from locust_ext.model import EMPTY, ROUND_TRIP_TYPES, Comparison, Distribution, Snapshot
 from locust_ext.outputs.advice import advice
 from locust_ext.outputs.highlights import highlight_rows
+from locust_ext.outputs.monitor_text import alerts_text, leaks, resource_lines, rules_table, rules_text
 from locust_ext.outputs.text import (
     change_text,
     count_text,
@@ -32,6 +33,8 @@ def console(snapshot: Snapshot) -> str:
     for label, text in _rows(snapshot):
         first = f"{label:<{_LABEL}}"
         lines += textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * _LABEL)
+    if snapshot.rules:
+        lines += ["-- rules ".ljust(WIDTH, "-"), *rules_table(snapshot.rules)]
     lines.append("-" * WIDTH)
     return "\n".join(lines) + "\n"
 
@@ -88,7 +91,14 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
             f"{count_text(snapshot.cancelled, 'operation')} cut off by the end of their users, no failures",
         )
     if snapshot.rules:
-        yield "Rules", _rules(snapshot)
+        yield "Rules", rules_text(snapshot.rules)
+    if alerts := alerts_text(snapshot):
+        yield "Alerts", alerts
+    yield from resource_lines(snapshot)
+    for whose, leak in leaks(snapshot):
+        yield "Leak", f"{whose}: {leak}"
+    if run.ended_because:
+        yield "Ended early", shown(run.ended_because, 200)
     if snapshot.comparison is not None:
         yield "Baseline", _baseline(snapshot.comparison)
         for caveat in snapshot.comparison.caveats:
@@ -121,17 +131,6 @@ def _failures(snapshot: Snapshot) -> str:
     more = f", {len(classes) - 8} further classes" if len(classes) > 8 else ""
     share = percent_text(snapshot.failures, snapshot.finished)
     return f"{snapshot.failures:,} of {snapshot.finished:,} operations ({share}): {listed}{more}"
-
-
-def _rules(snapshot: Snapshot) -> str:
-    passed = sum(rule.outcome == "passed" for rule in snapshot.rules)
-    parts = [f"{passed:,} passed"]
-    for outcome, words in (("failed", "failed"), ("no_data", "without data")):
-        names = [shown(rule.name, 40) for rule in snapshot.rules if rule.outcome == outcome]
-        if names:
-            more = ", …" if len(names) > 5 else ""
-            parts.append(f"{len(names):,} {words} ({', '.join(names[:5])}{more})")
-    return ", ".join(parts)
 
 
 def _baseline(comparison: Comparison) -> str:

@@ -7,6 +7,7 @@ Each line is one object; ``kind`` says which:
   percentiles of the round trips in milliseconds.
 * ``operation``: what one operation came to since the line before it (about a second): the lines of a run add up to its
   ledger in ``summary.json``. Latencies are of that time alone. An operation that did nothing has no line.
+* ``alert``: an alert changed its state: rule, severity, new state, value, limit, worker.
 * ``end``: the verdict, and the totals.
 
 What was not measured is absent, never 0 and never null. The number of lines a second is bounded by that of the names.
@@ -16,10 +17,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
-from locust_ext.model import EMPTY, Distribution, OperationStats, Second, Snapshot
+from locust_ext.model import EMPTY, AlertEvent, Distribution, OperationStats, Second, Snapshot
 from locust_ext.outputs.text import ms
 from locust_ext.outputs.verdict import verdict
 
@@ -38,6 +39,8 @@ class JsonLines:
         """Age of the counts (`duration_s`) at the last feed."""
         self._finished = 0
         self._before: dict[_Key, OperationStats] = {}
+        self._event: AlertEvent | None = None
+        """The last that was written."""
 
     def feed(self, snapshot: Snapshot) -> Iterator[str]:
         """What is new since the last call, a line each; to be taken to its end before the next call."""
@@ -50,6 +53,10 @@ class JsonLines:
         for row in snapshot.timeline[_first_after(snapshot.timeline, self._to_s) :]:
             self._to_s = row.start_s + row.length_s
             yield _line(self._second(row))
+        for event in _events_after(snapshot.alert_events, self._event):
+            self._event = event
+            told = {key: value for key, value in asdict(event).items() if value != ""}
+            yield _line({"kind": "alert", "run_id": run.id} | told)
         if run.duration_s < self._at_s or snapshot.finished < self._finished:
             self._before.clear()  # the counts began anew: Locust's reset
         self._at_s, self._finished = run.duration_s, snapshot.finished
@@ -123,6 +130,14 @@ def _first_after(rows: Sequence[Second], to_s: int) -> int:
     while position and rows[position - 1].start_s + rows[position - 1].length_s > to_s:
         position -= 1
     return position
+
+
+def _events_after(events: Sequence[AlertEvent], last: AlertEvent | None) -> Sequence[AlertEvent]:
+    """Those behind the last that was written; all, if it has left the list."""
+    position = len(events)
+    while position and events[position - 1] != last:
+        position -= 1
+    return events[position:]
 
 
 def _since(now: Distribution, before: Distribution) -> Distribution:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
-from locust_ext.model import ComparedFigure, Snapshot
+from locust_ext.model import Check, ComparedFigure, Snapshot
 from locust_ext.outputs.text import change_text, shown
 from locust_ext.outputs.verdict import verdict
 
@@ -13,7 +13,8 @@ from locust_ext.outputs.verdict import verdict
 def junit_xml(snapshot: Snapshot) -> str:
     """Three suites: the run (is it valid, did it do anything), the rules, the operations against the baseline.
 
-    A rule without data and a figure with too few samples are `skipped`: neither passed nor failed.
+    A rule without data and a figure with too few samples are `skipped`: neither passed nor failed. A rule that warned
+    has passed, with the warning as its output.
     """
     return junit_of([("", snapshot)])
 
@@ -24,13 +25,19 @@ def junit_of(runs: Sequence[tuple[str, Snapshot]]) -> str:
     for name, snapshot in runs:
         _add(root, snapshot, "run", name, [_run_case(snapshot)])
         if snapshot.rules:
-            _add(root, snapshot, "rules", name, [(rule.name, rule.outcome, rule.text) for rule in snapshot.rules])
+            _add(root, snapshot, "rules", name, [(rule.name, rule.outcome, _told(rule)) for rule in snapshot.rules])
         if snapshot.comparison is not None:
             _add(root, snapshot, "baseline", name, list(_compared(snapshot.comparison.figures)))
     for count in ("tests", "failures", "errors", "skipped"):
         root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _told(rule: Check) -> str:
+    """Value and limit, and what came of it."""
+    measured = f"{rule.value or 'no value'}, limit {rule.limit}" if rule.limit else rule.value
+    return ": ".join(part for part in (measured, rule.text) if part)
 
 
 def _run_case(snapshot: Snapshot) -> tuple[str, str, str]:
@@ -74,3 +81,5 @@ def _add(root: ElementTree.Element, snapshot: Snapshot, name: str, run: str, cas
             failure.text = shown(text, 2000)
         elif outcome == "no_data":
             ElementTree.SubElement(case, "skipped", message=shown(text, 500) or "no data")
+        elif outcome == "warned":
+            ElementTree.SubElement(case, "system-out").text = f"warning: {shown(text, 2000)}"

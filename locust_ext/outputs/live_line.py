@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from locust_ext.model import EMPTY, Distribution, Snapshot
+from locust_ext.model import ACKNOWLEDGED, EMPTY, FIRING, Distribution, Snapshot
 from locust_ext.outputs.text import count_text, ms_text, percent_text, rate_text
 
 _TOLD: Final = ("open", "waiting", "failed", "idle")
@@ -35,6 +35,9 @@ def live_line(before: Snapshot, now: Snapshot) -> str:
     parts.append(
         f"{count_text(failures, 'failure')} ({percent_text(failures, finished)})" if failures else "no failure"
     )
+    firing = sum(alert.state in (FIRING, ACKNOWLEDGED) for alert in now.alerts)
+    if firing:
+        parts.append(f"{count_text(firing, 'alert')} firing")
     if not now.run.valid:
         parts.append("not valid")
     return "; ".join(part for part in parts if part)

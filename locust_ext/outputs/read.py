@@ -9,7 +9,6 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 from locust_ext.errors import ConfigError
 from locust_ext.model import (
     EMPTY,
-    Check,
     ComparedFigure,
     Comparison,
     ConnectionStats,
@@ -24,6 +23,7 @@ from locust_ext.model import (
     TrafficStats,
     Warmup,
 )
+from locust_ext.outputs.read_monitor import alerts_in, resources_in, rules_in
 from locust_ext.outputs.summary_json import SCHEMA
 
 T = TypeVar("T")
@@ -39,7 +39,6 @@ _EXPECTED: Final[dict[type, str]] = {
 
 _CONNECTION_TOTALS: Final = ("lifetime_ms", "messages_sent", "messages_received", "bytes_sent", "bytes_received")
 _MESSAGES: Final = ("messages_sent", "messages_received", "bytes_sent", "bytes_received")
-_RULE_OUTCOMES: Final = ("passed", "failed", "no_data")
 _FIGURE_OUTCOMES: Final = ("same", "worse", "better", "no_data")
 
 
@@ -58,6 +57,7 @@ def read_summary(text: str | bytes, source: str = "summary.json") -> Snapshot:
         raise ConfigError(f"expected a summary.json with schema {SCHEMA}", source=source, key="schema")
     resources = reader.maybe(document, "resources", dict) or {}
     warmup, comparison = reader.maybe(document, "warmup", dict), reader.maybe(document, "comparison", dict)
+    alerts, alert_events = alerts_in(reader, document)
     return Snapshot(
         run=reader.run(reader.get(document, "run", dict)),
         operations=reader.operations(document, ""),
@@ -73,14 +73,10 @@ def read_summary(text: str | bytes, source: str = "summary.json") -> Snapshot:
             if isinstance(generator, dict) and "seconds" in generator
         ),
         warmup=None if warmup is None else reader.warmup(warmup),
-        rules=tuple(
-            Check(
-                reader.get(rule, "name", str, f"rules[{number}]."),
-                reader.one_of(rule, "outcome", _RULE_OUTCOMES, f"rules[{number}]."),
-                reader.get(rule, "text", str, f"rules[{number}]."),
-            )
-            for number, rule in enumerate(reader.maybe(document, "rules", list) or ())
-        ),
+        resources=resources_in(reader, document),
+        rules=rules_in(reader, document),
+        alerts=alerts,
+        alert_events=alert_events,
         comparison=None if comparison is None else reader.comparison(comparison),
     )
 
@@ -93,16 +89,16 @@ class _Reader:
     """Takes values out by type; knows the file, for the errors."""
 
     def __init__(self, source: str) -> None:
-        self._source = source
+        self.source = source
 
     def get(self, where: Any, key: str, kind: type[T], path: str = "") -> T:
         value = where.get(key) if isinstance(where, dict) else None
         allowed: tuple[type, ...] = (int, float) if kind is float else (kind,)
         if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
-            raise ConfigError(f"expected {_EXPECTED[kind]}", source=self._source, key=f"{path}{key}", value=value)
+            raise ConfigError(f"expected {_EXPECTED[kind]}", source=self.source, key=f"{path}{key}", value=value)
         if isinstance(value, int | float) and (not isfinite(value) or (value < 0 and key != "seed")):
             raise ConfigError(
-                "expected a number that is not negative", source=self._source, key=f"{path}{key}", value=value
+                "expected a number that is not negative", source=self.source, key=f"{path}{key}", value=value
             )
         return cast(T, value)
 
@@ -113,7 +109,7 @@ class _Reader:
         value = self.get(where, key, str, path)
         if value not in allowed:
             raise ConfigError(
-                f"expected one of {', '.join(allowed)}", source=self._source, key=f"{path}{key}", value=value
+                f"expected one of {', '.join(allowed)}", source=self.source, key=f"{path}{key}", value=value
             )
         return value
 
@@ -123,7 +119,7 @@ class _Reader:
             return None if text is None else Distribution.from_text(text)
         except ValueError:
             raise ConfigError(
-                "expected the text of a histogram", source=self._source, key=f"{path}{key}", shows_value=False
+                "expected the text of a histogram", source=self.source, key=f"{path}{key}", shows_value=False
             ) from None
 
     def run(self, run: dict[str, Any]) -> RunInfo:
@@ -139,6 +135,7 @@ class _Reader:
             workers=self.get(run, "workers", int, path),
             versions={str(name): str(version) for name, version in self.get(run, "versions", dict, path).items()},
             invalid_because=tuple(map(str, self.get(run, "invalid_because", list, path))),
+            ended_because=self.maybe(run, "ended_because", str, path),
             complete=self.get(run, "complete", bool, path),
         )
 

@@ -24,6 +24,7 @@ from locust_ext.model import (
 )
 from locust_ext.outputs.advice import advice
 from locust_ext.outputs.highlights import highlights_dict
+from locust_ext.outputs.summary_monitor import alerts_part, resources_part, rules_part, trends_part
 from locust_ext.outputs.text import PERCENTILES, ms
 
 SCHEMA: Final = 1
@@ -81,12 +82,16 @@ def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
         document["highlights"] = found
     if sentences := advice(snapshot):
         document["recommendations"] = sentences
-    if snapshot.generators:
-        document["resources"] = {"generator": [_generator(generator) for generator in snapshot.generators]}
+    if resources := resources_part(snapshot, [_generator(generator) for generator in snapshot.generators]):
+        document["resources"] = resources
+    if trends := trends_part(snapshot):
+        document["trends"] = trends
     if snapshot.warmup is not None:
         document["warmup"] = _warmup(snapshot.warmup)
     if snapshot.rules:
-        document["rules"] = [asdict(rule) for rule in snapshot.rules]
+        document["rules"] = rules_part(snapshot.rules)
+    if snapshot.rules or snapshot.alerts or snapshot.alert_events:
+        document["alerts"] = alerts_part(snapshot)
     if snapshot.comparison is not None:
         comparison = snapshot.comparison
         document["comparison"] = {
@@ -160,6 +165,7 @@ def _run(run: RunInfo) -> dict[str, Any]:
         "versions": dict(run.versions),
         "valid": run.valid,
         "invalid_because": list(run.invalid_because),
+        "ended_because": run.ended_because,
         "complete": run.complete,
     }
     return {key: value for key, value in facts.items() if value is not None}

@@ -9,6 +9,16 @@ from typing import Final
 from locust_ext.model import EMPTY, Comparison, OperationStats, Snapshot
 from locust_ext.outputs.advice import advice
 from locust_ext.outputs.highlights import highlight_rows
+from locust_ext.outputs.monitor_text import (
+    STATES,
+    fired,
+    in_order,
+    rules_text,
+    source_text,
+    usage_text,
+    worst_first,
+)
+from locust_ext.outputs.readiness import readiness
 from locust_ext.outputs.text import (
     change_text,
     count_text,
@@ -23,12 +33,19 @@ from locust_ext.outputs.text import (
 from locust_ext.outputs.verdict import verdict
 
 MAX_OPERATIONS: Final = 50
+MAX_RULES: Final = 100
+MAX_ALERTS: Final = 50
+MAX_SOURCES: Final = 50
 MAX_FIGURES: Final = 250
-"""Rows of the table; GitHub takes 1 MiB for all steps of a job, and a reader less."""
+"""Rows of a table; GitHub takes 1 MiB for all steps of a job, and a reader less."""
+
+_MOVES: Final = ("increasing", "decreasing")
 
 
 def summary_md(snapshot: Snapshot) -> str:
-    """Verdict, key figures, operations (those with failures first, then the slowest), rules, the comparison."""
+    """Verdict, key figures, operations (those with failures first, then the slowest), rules, alerts, resources, the
+    comparison, and at the end whether the system is ready, with the reasons.
+    """
     return (
         "\n".join(
             [
@@ -36,7 +53,10 @@ def summary_md(snapshot: Snapshot) -> str:
                 *_advice(snapshot),
                 *_operations(snapshot),
                 *_rules(snapshot),
+                *_alerts(snapshot),
+                *_resources(snapshot),
                 *_comparison(snapshot.comparison),
+                *_readiness(snapshot),
             ]
         )
         + "\n"
@@ -95,6 +115,8 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
         )
     for label, text in highlight_rows(snapshot):
         yield f"| {label} | {escaped(text, 200)} |"
+    if run.ended_because:
+        yield f"| Ended early | {escaped(run.ended_because, 200)} |"
     if snapshot.failures:
         classes = ", ".join(f"{escaped(each, 40)} {count:,}" for each, count in snapshot.errors_by_class.items())
         yield (
@@ -134,10 +156,64 @@ def _interest(operation: OperationStats) -> tuple[int, int, str, str]:
 def _rules(snapshot: Snapshot) -> Iterator[str]:
     if snapshot.rules:
         yield ""
-        yield "| Rule | Outcome | |"
-        yield "|---|---|---|"
-        for rule in snapshot.rules:
-            yield f"| {escaped(rule.name)} | {escaped(rule.outcome)} | {escaped(rule.text, 200)} |"
+        yield f"### Rules: {rules_text(snapshot.rules)}"
+        yield ""
+        yield "| | Rule | Value | Limit | |"
+        yield "|---|---|--:|---|---|"
+        for rule in in_order(snapshot.rules)[:MAX_RULES]:
+            texts = f"{escaped(rule.value, 40)} | {escaped(rule.limit, 100)} | {escaped(rule.text, 200)}"
+            yield f"| {escaped(STATES.get(rule.outcome, rule.outcome))} | {escaped(rule.name)} | {texts} |"
+        if len(snapshot.rules) > MAX_RULES:
+            yield ""
+            yield f"… and {count_text(len(snapshot.rules) - MAX_RULES, 'rule')} more in `summary.json`."
+
+
+def _alerts(snapshot: Snapshot) -> Iterator[str]:
+    alerts = worst_first(fired(snapshot))
+    if alerts:
+        yield ""
+        yield f"### Alerts: {len(alerts):,} fired"
+        yield ""
+        yield "| Severity | Rule | Worst | Limit | Worker | From | To | State |"
+        yield "|---|---|--:|---|---|--:|--:|---|"
+        for alert in alerts[:MAX_ALERTS]:
+            until = "-" if alert.resolved_s is None else f"{alert.resolved_s:,.0f} s"
+            yield (
+                f"| {escaped(alert.severity)} | {escaped(alert.rule)} | {_value(alert.worst)} | {escaped(alert.limit)} | "
+                f"{escaped(alert.subject)} | {alert.since_s:,.0f} s | {until} | {escaped(alert.state)} |"
+            )
+        if len(alerts) > MAX_ALERTS:
+            yield ""
+            yield f"… and {count_text(len(alerts) - MAX_ALERTS, 'alert')} more in `summary.json`."
+
+
+def _resources(snapshot: Snapshot) -> Iterator[str]:
+    told = [stats for stats in snapshot.resources if stats.figures]
+    if told:
+        yield ""
+        yield "### Resources"
+        yield ""
+        yield "| Process | CPU and memory | Memory over time | Rising or falling |"
+        yield "|---|---|---|---|"
+        for stats in told[:MAX_SOURCES]:
+            leak = stats.leak.text if stats.leak is not None else ""
+            moving = [f"{each.metric} {each.verdict}" for each in stats.trends if each.verdict in _MOVES]
+            yield (
+                f"| {escaped(source_text(stats))} | {escaped(usage_text(stats), 100)} | {escaped(leak, 120)} | "
+                f"{escaped(', '.join(moving), 300)} |"
+            )
+        if len(told) > MAX_SOURCES:
+            yield ""
+            yield f"… and {count_text(len(told) - MAX_SOURCES, 'process', 'processes')} more in `summary.json`."
+
+
+def _readiness(snapshot: Snapshot) -> Iterator[str]:
+    word, reasons = readiness(snapshot)
+    yield ""
+    yield f"### {word}"
+    yield ""
+    for reason in reasons:
+        yield f"- {escaped(reason, 400)}"
 
 
 def _comparison(comparison: Comparison | None) -> Iterator[str]:

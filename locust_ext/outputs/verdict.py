@@ -7,10 +7,15 @@ from locust_ext.outputs.text import count_text, percent_text, shown
 
 
 def verdict(snapshot: Snapshot) -> str:
-    """The result in one line: good, failures, no load, no result, or not valid; `so far` while figures are missing."""
+    """The result in one line: not valid, rules failed, regression, failures, good, …; `so far` while figures are missing."""
     if not snapshot.run.valid:
         return "not valid: " + "; ".join(shown(reason, 200) for reason in snapshot.run.invalid_because)
     so_far = "" if snapshot.run.complete else " so far"
+    failed = [shown(rule.name, 40) for rule in snapshot.rules if rule.outcome == "failed"]
+    if failed:
+        more = f" and {len(failed) - 3:,} more" if len(failed) > 3 else ""
+        word = "rule" if len(failed) == 1 else "rules"
+        return f"{word} failed{so_far}: {', '.join(failed[:3])}{more}; {_of_itself(snapshot, so_far)}"
     comparison = snapshot.comparison
     if comparison is not None and comparison.regressions:
         worse = count_text(len(comparison.regressions), "figure")

@@ -88,7 +88,8 @@ class MetricsServer:
     def open(self) -> None:
         """Listen. Raises `OSError`: the port is taken, the address is not ours."""
         named = {"SERVER_NAME": self._host}  # else gevent would ask the DNS
-        server = _Server((self._host, self._port), self._answer, log=None, error_log=logger, environ=named)
+        # No error log: whoever sends no HTTP would fill it. What goes wrong with us, `_scraped` tells.
+        server = _Server((self._host, self._port), self._answer, log=None, error_log=None, environ=named)
         try:
             server.start()
         except BaseException:

@@ -17,12 +17,12 @@ import psutil
 from gevent import get_hub
 
 from locust_ext.errors import ConfigError
-from locust_ext.runtime.context_scan import ContextScan
-from locust_ext.runtime.family import Family, is_alive
-from locust_ext.runtime.pace import Absences, Pace, next_turn
-from locust_ext.runtime.proc_net import holders_of, listening_inodes
-from locust_ext.runtime.prometheus_text import Scrape, Selector, selectors
-from locust_ext.runtime.watched_url import FetchFailed, WatchedUrl, fetch, new_tls_context, watched_url
+from locust_ext.runtime.monitor.context_scan import ContextScan
+from locust_ext.runtime.monitor.family import Family, is_alive
+from locust_ext.runtime.monitor.pace import Absences, Pace, next_turn
+from locust_ext.runtime.monitor.proc_net import holders_of, listening_inodes
+from locust_ext.runtime.monitor.prometheus_text import Scrape, Selector, selectors
+from locust_ext.runtime.monitor.watched_url import FetchFailed, WatchedUrl, fetch, new_tls_context, watched_url
 
 SHARE = 0.003
 CONTEXT_SHARE = 0.002

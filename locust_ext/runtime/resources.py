@@ -9,9 +9,9 @@ from time import monotonic
 from locust_ext.errors import ConfigError
 from locust_ext.model.resources import GENERATOR, TARGET
 from locust_ext.runtime.generator_watch import GeneratorWatch
-from locust_ext.runtime.own_process import OwnProcess
-from locust_ext.runtime.pace import Absences
-from locust_ext.runtime.ports import PortsLeft
+from locust_ext.runtime.monitor.own_process import OwnProcess
+from locust_ext.runtime.monitor.pace import Absences
+from locust_ext.runtime.monitor.ports import PortsLeft
 from locust_ext.runtime.probes import Probe
 from locust_ext.runtime.ticker import Ticker
 

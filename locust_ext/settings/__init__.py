@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
@@ -199,6 +200,45 @@ class RecordSettings(_Model):
     """Size of a process's file at which the recording ends; the run goes on."""
 
 
+class MonitorSettings(_Model):
+    """The resource monitor: how often it looks, and how much of that is kept."""
+
+    interval_s: Annotated[float, BeforeValidator(number), Field(ge=0.1, le=60)] = 1.0
+    """Seconds between two samples."""
+    history: Annotated[int, BeforeValidator(number), Field(ge=10, le=20_000)] = 1000
+    """Samples kept of each source (20,000 of all); beyond it the oldest are joined two and two."""
+    max_age_s: Above0 | None = None
+    """Samples older than this leave the history; null: none does."""
+    target_metrics: list[str] = Field(default_factory=list)
+    """Names of the target's Prometheus metrics that are sampled beside those of its process."""
+    warmup_s: Weight | None = None
+    """Seconds at the start that a leak verdict leaves out; null: a quarter of the run, at least 10 s."""
+
+
+def _ascending(buckets_s: tuple[float, ...]) -> tuple[float, ...]:
+    if not 1 <= len(buckets_s) <= 40 or any(low >= high for low, high in pairwise(buckets_s)):
+        raise wrong("expected 1 to 40 seconds in ascending order")
+    return buckets_s
+
+
+class ExporterSettings(_Model):
+    """The Prometheus metrics of ``--ext-metrics-port``."""
+
+    buckets_s: Annotated[
+        tuple[Annotated[float, BeforeValidator(number), Field(gt=0, le=3600)], ...], AfterValidator(_ascending)
+    ] = (
+        *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+        *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+    )
+    """Upper bounds of the histograms, in seconds, ascending."""
+    max_series: Annotated[int, BeforeValidator(number), Field(ge=1000, le=1_000_000)] = 10_000
+    """So many at most; names beyond fall under ``__other__``."""
+    max_names: Annotated[int, BeforeValidator(number), Field(ge=1, le=500)] = 200
+    """So many names of operations have series of their own, the busiest first."""
+    linger_s: Weight = 20.0
+    """Where somebody scrapes: how long the process waits at its end for the final figures to be scraped, too; 0: not."""
+
+
 class Settings(_Model):
     """Everything that a settings file may hold; every key has a default."""
 
@@ -208,6 +248,8 @@ class Settings(_Model):
     log: LogSettings = LogSettings()
     statistics: StatisticsSettings = StatisticsSettings()
     record: RecordSettings = RecordSettings()
+    monitor: MonitorSettings = MonitorSettings()
+    exporter: ExporterSettings = ExporterSettings()
     users: dict[str, UserSettings] = Field(default_factory=dict)
     """By the name of the class; instead of what its code says."""
     lifecycle: Lifecycle = Field(default_factory=dict)

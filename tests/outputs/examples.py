@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from locust_ext.core.accounting import Recorder
 from locust_ext.core.accounting.histogram import Histogram
-from locust_ext.model import Check, ComparedFigure, Comparison, Snapshot
+from locust_ext.model import (
+    GENERATOR,
+    MASTER,
+    TARGET,
+    Alert,
+    AlertEvent,
+    Check,
+    ComparedFigure,
+    Comparison,
+    Snapshot,
+)
 
 HOSTILE = "=1+1|<script>`x`\n\r\t\x1b[31m\u202e\"'&,;[a](http://b)*_é😀"
 
@@ -46,7 +56,7 @@ def good() -> Snapshot:
 
 
 def bad() -> Snapshot:
-    """A short run with failures of several classes, cancelled operations, hostile names, a rule and a baseline."""
+    """A short run with failures of several classes, cancelled operations, hostile names, rules, alerts and a baseline."""
     recorder = Recorder()
     recorder.begin("r", 0.0)
     recorder.describe(scenario=HOSTILE, host="http://h/" + HOSTILE)
@@ -79,9 +89,19 @@ def bad() -> Snapshot:
         pushes=taken.pushes,
         timeline=taken.timeline,
         rules=(
-            Check("p95 below 200 ms", "failed", "250 ms, wanted < 200 ms"),
-            Check(HOSTILE, "no_data", HOSTILE),
             Check("error_rate", "passed", "0.012"),
+            Check(HOSTILE, "no_data", HOSTILE),
+            Check("p95 below 200 ms", "failed", "250 ms, wanted < 200 ms; fired at 1 s", "250 ms", "> 200 ms"),
+            Check("CPU of the target", "warned", "above 70 % for 3 s", "80 %", "warning > 70 %, critical > 90 %"),
+        ),
+        alerts=(
+            Alert(1, HOSTILE, "error_rate", "warning", "resolved", HOSTILE, -1.5, 3.0, HOSTILE, 0.2, 0.5, 0.6, 1.5),
+            Alert(2, "p95 below 200 ms", "latency_p95", "critical", "firing", "", 250.0, 260.0, "> 200 ms", 0.5, 1.0),
+            Alert(3, "lag", "loop_lag", "critical", "resolved", "1", 3.0, 80.0, "> 50 ms", 1.2, 1.4, None, 1.9),
+        ),
+        alert_events=(
+            AlertEvent(0.5, 1, HOSTILE, "warning", "firing", 3.0, HOSTILE, HOSTILE, HOSTILE),
+            AlertEvent(1.0, 2, "p95 below 200 ms", "critical", "firing", 250.0, "> 200 ms"),
         ),
         comparison=Comparison("earlier", figures, 0.1, ("users: 5 then, 6 now",)),
     )
@@ -99,7 +119,7 @@ class Connection:
 
 
 def full() -> Snapshot:
-    """A run of 10 s after 2 s of warm-up, with everything that a `summary.json` can hold but rules and a baseline."""
+    """A run of 10 s after 2 s of warm-up, with everything that a `summary.json` can hold but rules, alerts, a baseline."""
     recorder = Recorder()
     recorder.begin("20260101T120000-f", 100.0, 2.0)
     recorder.describe(started_at="2026-01-01T12:00:00.000+00:00", scenario="full", users=5)
@@ -132,5 +152,17 @@ def full() -> Snapshot:
     recorder.push("changed", 80, 700)
     recorder.fan_out("changed", expected=20, reached=19, spread_us=900)
     recorder.tick(105.0)
+    monitor(recorder)
     recorder.end(112.0)
     return recorder.snapshot(112.0)
+
+
+def monitor(recorder: Recorder) -> None:
+    """Samples of every side for a run that began at 100 s: in the middle of each second, and some of a hostile target."""
+    for number in range(12):
+        now = 100.5 + number
+        own = {"cpu_percent": 90.0 + number, "memory_bytes": 50e6, "greenlets": 55, "loop_lag_p99_ms": 80.0}
+        recorder.resource(GENERATOR, "", now, own, {"descriptors_limit": 1024, "memory_limit_bytes": 1e9})
+        recorder.resource(MASTER, "", now, {"cpu_percent": 3.5})
+        recorder.resource(TARGET, "pid 123", now, {"cpu_percent": 10.0 * number, "memory_bytes": 100e6, "processes": 2})
+    recorder.resource(TARGET, HOSTILE, 103.0, {HOSTILE: -5.25, "queue_depth": 7, "side": 1.0})

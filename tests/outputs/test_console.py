@@ -26,7 +26,7 @@ def test_a_good_run_reads_like_this() -> None:
         "HTTP requests  p50 3.20 ms, p95 3.20 ms, p99 3.20 ms, max 3.20 ms (200)\n"
         "Top throughput 100/s WS query\n"
         "Fastest        WS query, p95 1.95 ms\n"
-        "Slowest        SIO set [eu] [beta], p95 5.00 ms\n"
+        "Slowest        SIO set [beta] [eu], p95 5.00 ms\n"
         "Failures       none of 2,450 operations\n"
         "Verdict        good: 2,450 operations, no failure\n"
         "Look at        10 of 200 deliveries of context_changed never came: the target\n"
@@ -53,9 +53,18 @@ def test_failures_rules_and_baseline_are_told_and_hostile_names_are_harmless() -
     assert "HTTP requests  none was answered" in lines
     assert "Unread         1 message dropped: their users read too slowly" in lines
     assert "Cancelled      1 operation cut off by the end of their users, no failures" in lines
-    assert "Rules          1 passed, 1 failed (p95 below 200 ms), 1 without data" in lines
+    assert "Rules          1 failed, 1 warned, 1 passed, 1 without data" in lines
+    assert "Alerts         3 alerts fired, 2 critical, 1 not resolved; worst: critical p95" in lines
+    table = lines[lines.index("-- rules ".ljust(80, "-")) + 1 :]
+    assert table[:3] == [
+        "State    Rule                                Value  Limit",
+        "FAIL     p95 below 200 ms                   250 ms  > 200 ms",
+        "         250 ms, wanted < 200 ms; fired at 1 s",
+    ]
+    assert table[3].startswith("warn     CPU of the target                    80 %  warn > 70 %, critical > 90 %")
+    assert [line[:7] for line in table[4:]] == ["no data", "pass   ", "-------"]
     assert "Baseline       2 regressions against earlier: WS" in lines
-    assert "Verdict        regression: 2 figures worse than in the baseline; failures: 13 of" in lines
+    assert "Verdict        rule failed: p95 below 200 ms; failures: 13 of 1,004 operations" in lines
     assert max(map(len, lines)) <= 80
     assert not [char for char in text if unicodedata.category(char)[0] == "C" and char != "\n"]
 

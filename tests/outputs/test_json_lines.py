@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from locust_ext.core.accounting import Recorder
-from locust_ext.model import Snapshot
+from locust_ext.model import AlertEvent, Snapshot
 from locust_ext.outputs.json_lines import JsonLines
 from locust_ext.outputs.sinks import SINKS
 from tests.outputs.examples import HOSTILE, bad, good
@@ -139,3 +139,25 @@ def test_after_a_reset_the_lines_count_from_zero() -> None:
 def test_hostile_names_stay_inside_their_line() -> None:
     lines = decoded(JsonLines().end(bad()))
     assert HOSTILE in {line.get("name") for line in lines}
+
+
+def test_each_change_of_an_alert_is_one_line_also_when_the_oldest_have_left_the_list() -> None:
+    events = tuple(AlertEvent(float(number), number, "p95", "critical", "firing", 9.5, "> 5 ms") for number in range(4))
+    lines = JsonLines()
+    told = [
+        [json.loads(line)["alert"] for line in lines.feed(Snapshot(alert_events=part)) if '"alert"' in line]
+        for part in (events[:1], events[:1], events[:3], events[1:4], events[3:])
+    ]
+    assert told == [[0], [], [1, 2], [3], []]
+    (line,) = (line for line in JsonLines().feed(Snapshot(alert_events=events[:1])) if '"alert"' in line)
+    assert json.loads(line) == {
+        "kind": "alert",
+        "run_id": "",
+        "at_s": 0.0,
+        "alert": 0,
+        "rule": "p95",
+        "severity": "critical",
+        "state": "firing",
+        "value": 9.5,
+        "limit": "> 5 ms",
+    }

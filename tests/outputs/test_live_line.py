@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from locust_ext.core.accounting import Recorder
 from locust_ext.core.accounting.histogram import Histogram
-from locust_ext.model import Snapshot
+from locust_ext.model import Alert, Snapshot
 from locust_ext.outputs import REPORTS
 from locust_ext.outputs.advice import advice
 from locust_ext.outputs.live_line import live_line
@@ -80,8 +80,10 @@ def test_a_generator_that_was_the_bottleneck_is_told_in_every_report() -> None:
     snapshot = slow()
     assert live_line(Snapshot(), snapshot).endswith("; not valid")
     assert REPORTS["resources.csv"](snapshot).splitlines()[:2] == [
-        "worker,start_s,length_s,cpu_percent,loop_lag_p99_ms,loop_lag_max_ms,send_lateness_p99_ms,over_limit",
-        ",0,1.0,95.0,80.0,80.0,0.7,1",
+        "side,source,at_s,start_s,length_s,cpu_percent,memory_bytes,memory_percent,descriptors,descriptors_percent,"
+        "threads,processes,greenlets,loop_lag_p99_ms,loop_lag_max_ms,sent_bytes_per_second,received_bytes_per_second,"
+        "ports_left,context_keys,connected_clients,send_lateness_p99_ms,over_limit",
+        "generator,,,0,1.0,95,,,,,,,,80,80,,,,,,0.7,1",
     ]
     sentence = advice(snapshot)[0]
     assert "(--processes), more machines, or fewer users" in sentence
@@ -92,4 +94,13 @@ def test_a_generator_that_was_the_bottleneck_is_told_in_every_report() -> None:
 def test_a_workers_name_is_no_formula() -> None:
     snapshot = slow()
     named = replace(snapshot, generators=tuple(replace(each, worker="=1+1") for each in snapshot.generators))
-    assert REPORTS["resources.csv"](named).splitlines()[1].startswith("'=1+1,")
+    assert REPORTS["resources.csv"](named).splitlines()[1].startswith("generator,'=1+1,")
+
+
+def test_alerts_that_fire_are_counted_in_the_live_line() -> None:
+    states = ("firing", "acknowledged", "resolved", "pending")
+    alerts = tuple(
+        Alert(number, "p95", "latency", "critical", state, "", 9.0, 9.0, "> 5 ms", 1.0)
+        for number, state in enumerate(states)
+    )
+    assert "; 2 alerts firing" in live_line(Snapshot(), Snapshot(alerts=alerts))

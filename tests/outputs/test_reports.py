@@ -39,7 +39,7 @@ def test_markdown_of_a_good_run_reads_like_this() -> None:
         "| Round trips | p50 2.00 ms, p95 5.00 ms, p99 5.00 ms, max 5.00 ms (2,000) |\n"
         "| Top throughput | 100/s WS query |\n"
         "| Fastest | WS query, p95 1.95 ms |\n"
-        "| Slowest | SIO set \\[eu\\] \\[beta\\], p95 5.00 ms |\n"
+        "| Slowest | SIO set \\[beta\\] \\[eu\\], p95 5.00 ms |\n"
         "| Failures | none of 2,450 |\n"
         "\n"
         "Look at: 10 of 200 deliveries of context\\_changed never came: the target drops messages for slow receivers, "
@@ -47,11 +47,15 @@ def test_markdown_of_a_good_run_reads_like_this() -> None:
         "\n"
         "| Operation | ok | failures | p50 | p95 | p99 | max |\n"
         "|---|--:|--:|--:|--:|--:|--:|\n"
-        "| SIO set \\[eu\\] \\[beta\\] | 1,000 | 0 | 5.00 ms | 5.00 ms | 5.00 ms | 5.00 ms |\n"
+        "| SIO set \\[beta\\] \\[eu\\] | 1,000 | 0 | 5.00 ms | 5.00 ms | 5.00 ms | 5.00 ms |\n"
         "| GET /api/context | 200 | 0 | 3.20 ms | 3.20 ms | 3.20 ms | 3.20 ms |\n"
         "| CONNECT /ws | 50 | 0 | 2.50 ms | 2.50 ms | 2.50 ms | 2.50 ms |\n"
         "| WS query | 1,000 | 0 | 1.50 ms | 1.95 ms | 1.99 ms | 2.00 ms |\n"
         "| SEND event | 200 | 0 | - | - | - | - |\n"
+        "\n"
+        "### Cannot say\n"
+        "\n"
+        "- nothing was asked of the run: no rules, no baseline\n"
     )
 
 
@@ -73,17 +77,22 @@ def test_a_long_list_of_operations_is_cut_in_markdown_and_says_so() -> None:
     operations = tuple(good().operations[0].__class__("GET", f"/{number}", ok=1) for number in range(80))
     text = REPORTS["summary.md"](Snapshot(operations=operations))
     assert text.count("\n| GET") == 50
-    assert text.endswith("… and 30 operations more in `summary.json`.\n")
+    assert "\n… and 30 operations more in `summary.json`.\n" in text
 
 
 def test_junit_has_a_case_for_each_rule_and_each_compared_operation() -> None:
     root = ElementTree.fromstring(REPORTS["junit.xml"](bad()))
     suites = {suite.get("name"): suite for suite in root}
     counts = {name: tuple(suite.get(key) for key in ("tests", "failures", "skipped")) for name, suite in suites.items()}
-    assert counts == {"run": ("1", "0", "0"), "rules": ("3", "1", "1"), "baseline": ("3", "1", "1")}
+    assert counts == {"run": ("1", "0", "0"), "rules": ("4", "1", "1"), "baseline": ("3", "1", "1")}
     failure = suites["rules"].find("testcase/failure")
     assert failure is not None
-    assert failure.get("message") == "250 ms, wanted < 200 ms"
+    assert failure.get("message") == "250 ms, limit > 200 ms: 250 ms, wanted < 200 ms; fired at 1 s"
+    (warned,) = [case for case in suites["rules"] if case.find("system-out") is not None]
+    assert (warned.get("name"), warned.findtext("system-out")) == (
+        "CPU of the target",
+        "warning: 80 %, limit warning > 70 %, critical > 90 %: above 70 % for 3 s",
+    )
     worse = suites["baseline"].find("testcase/failure")
     assert worse is not None
     assert worse.text == "p95_ms 200 -> 250 (+25 %); error_rate 0 -> 0.01 (+1 points)"

@@ -144,7 +144,7 @@ def test_an_operation_has_its_ledger_its_latencies_and_its_histogram() -> None:
     }
     assert (query["latency_ms"]["count"], query["latency_ms"]["max"], query["service_ms"]["max"]) == (1000, 1.999, 1.0)
     assert query["histogram"].startswith("1;1499500;1000;1999;506*")
-    assert operations["SIO", "set"]["tags"] == ["eu", "beta"]
+    assert operations["SIO", "set"]["tags"] == ["beta", "eu"]
     # A one-way message has no time: not a 0, and no empty table either.
     assert not {"latency_ms", "service_ms", "histogram", "tags"} & operations["SEND", "event"].keys()
 
@@ -159,7 +159,7 @@ def test_failures_are_counted_by_class_and_drops_beside_connections() -> None:
     assert summary["connection_metrics"]["dropped"] == 1
     assert summary["connection_metrics"]["inbox_dropped"] == 1
     assert summary["connection_metrics"]["handler_calls_dropped"] == 1
-    assert [rule["outcome"] for rule in summary["rules"]] == ["failed", "no_data", "passed"]
+    assert [rule["outcome"] for rule in summary["rules"]] == ["passed", "no_data", "failed", "warned"]
     assert [figure["outcome"] for figure in summary["comparison"]["figures"]] == ["same", "worse", "worse", "no_data"]
 
 
@@ -243,3 +243,111 @@ def test_a_number_that_no_computer_can_hold_is_refused_by_its_key() -> None:
     with pytest.raises(ConfigError) as caught:
         read_summary(text)
     assert caught.value.key == "run.duration_s"
+
+
+def test_what_the_monitor_read_is_told_by_source_with_figures_limits_leak_and_trends() -> None:
+    summary = document(full())
+    (generator,) = summary["resources"]["generator"]
+    assert (generator["worker"], generator["cpu_percent"]["max"]) == ("", 95.0)  # what is known without the monitor
+    assert generator["figures"]["greenlets"] == {
+        "count": 10,
+        "current": 55.0,
+        "avg": 55.0,
+        "min": 55.0,
+        "max": 55.0,
+        "median": 55.0,
+    }
+    assert generator["limits"] == {"descriptors_limit": 1024.0, "memory_limit_bytes": 1e9}
+    assert summary["resources"]["master"]["figures"]["cpu_percent"]["avg"] == 3.5
+    hostile, target = summary["resources"]["target"]
+    assert (hostile["source"], hostile["figures"][HOSTILE]["min"]) == (HOSTILE, -5.25)
+    assert (target["source"], target["leak"]["verdict"]) == ("pid 123", "too short to say")
+    assert "leak" not in hostile
+    (trend,) = [
+        trend for trend in summary["trends"] if (trend["source"], trend["metric"]) == ("pid 123", "cpu_percent")
+    ]
+    assert (trend["side"], trend["verdict"], trend["slope_per_min"]) == ("target", "increasing", 600.0)
+    assert not {"resources", "trends", "rules", "alerts"} & document(good()).keys()
+
+
+def test_rules_and_alerts_are_told_as_they_came() -> None:
+    summary = document(bad())
+    assert summary["rules"][0] == {"name": "error_rate", "outcome": "passed", "text": "0.012"}
+    assert summary["rules"][2]["value"] == "250 ms"
+    assert summary["rules"][2]["limit"] == "> 200 ms"
+    first, second, third = summary["alerts"]["fired"]
+    assert (first["rule"], first["subject"], first["value"], first["resolved_s"]) == (HOSTILE, HOSTILE, -1.5, 1.5)
+    assert not {"acknowledged_s", "resolved_s"} & second.keys()
+    assert (third["severity"], third["state"], third["worst"]) == ("critical", "resolved", 80.0)
+    assert [event["alert"] for event in summary["alerts"]["events"]] == [1, 2]
+
+
+@pytest.mark.parametrize("snapshot", [bad(), full()], ids=["bad", "full"])
+def test_what_the_monitor_and_the_rules_found_is_read_back_to_the_last_digit(snapshot: Snapshot) -> None:
+    after = read_summary(REPORTS["summary.json"](snapshot))
+    assert (after.rules, after.alerts, after.alert_events) == (snapshot.rules, snapshot.alerts, snapshot.alert_events)
+    assert [(each.side, each.source, each.figures, each.limits) for each in after.resources] == [
+        (each.side, each.source, each.figures, each.limits) for each in snapshot.resources
+    ]
+    assert [(len(each.trends), each.leak) for each in after.resources] == [
+        (len(each.trends), each.leak) for each in snapshot.resources
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key"),
+    [
+        (
+            ["resources", "target", 1, "figures", "cpu_percent", "avg"],
+            "5",
+            "resources.target[1].figures.cpu_percent.avg",
+        ),
+        (
+            ["resources", "target", 1, "figures", "cpu_percent", "count"],
+            -1,
+            "resources.target[1].figures.cpu_percent.count",
+        ),
+        (["resources", "target", 1, "leak", "verdict"], "perhaps", "resources.target[1].leak.verdict"),
+        (["resources", "master", "figures"], [], "resources.master.figures"),
+        (
+            ["resources", "generator", 0, "limits"],
+            {"descriptors_limit": True},
+            "resources.generator[0].limits.descriptors_limit",
+        ),
+        (["trends", 0, "side"], "nowhere", "trends[0].side"),
+        (["trends", 0, "verdict"], 1, "trends[0].verdict"),
+    ],
+)
+def test_resources_that_were_tampered_with_are_refused_by_their_key(path: list[Any], value: object, key: str) -> None:
+    summary = document(full())
+    where: Any = summary
+    for step in path[:-1]:
+        where = where[step]
+    where[path[-1]] = value
+    with pytest.raises(ConfigError) as caught:
+        read_summary(json.dumps(summary))
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key"),
+    [
+        (["rules", 0, "outcome"], "maybe", "rules[0].outcome"),
+        (["rules", 2, "limit"], 5, "rules[2].limit"),
+        (["alerts", "fired", 0, "state"], "gone", "alerts.fired[0].state"),
+        (["alerts", "fired", 0, "worst"], None, "alerts.fired[0].worst"),
+        (["alerts", "events", 1, "severity"], "bad", "alerts.events[1].severity"),
+        (["alerts"], [], "alerts"),
+    ],
+)
+def test_rules_and_alerts_that_were_tampered_with_are_refused_by_their_key(
+    path: list[Any], value: object, key: str
+) -> None:
+    summary = document(bad())
+    where: Any = summary
+    for step in path[:-1]:
+        where = where[step]
+    where[path[-1]] = value
+    with pytest.raises(ConfigError) as caught:
+        read_summary(json.dumps(summary))
+    assert caught.value.key == key

@@ -17,7 +17,7 @@ from gevent import get_hub
 from psutil import _pslinux
 
 from locust_ext.errors import ConfigError
-from locust_ext.runtime.pace import Absences
+from locust_ext.runtime.monitor.pace import Absences
 from locust_ext.runtime.probes import (
     ContextProbe,
     MetricsProbe,

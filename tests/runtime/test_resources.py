@@ -16,15 +16,15 @@ from gevent import get_hub
 
 from locust_ext.errors import ConfigError
 from locust_ext.model.resources import GENERATOR, MASTER, TARGET
-from locust_ext.runtime import census
 from locust_ext.runtime.generator_watch import GeneratorWatch
-from locust_ext.runtime.network import NetworkRates
-from locust_ext.runtime.pace import Absences
-from locust_ext.runtime.ports import port_range
+from locust_ext.runtime.monitor import census
+from locust_ext.runtime.monitor.network import NetworkRates
+from locust_ext.runtime.monitor.pace import Absences
+from locust_ext.runtime.monitor.ports import port_range
 from locust_ext.runtime.probes import Reading, metrics_probe, pid_probe, port_probe
 from locust_ext.runtime.resources import ResourceMonitor, monitor_interval
 from tests.peers import eventually
-from tests.runtime.test_ports import listener
+from tests.runtime.monitor.test_ports import listener
 from tests.runtime.watching import answering, http, obedient, sending
 
 Sample = tuple[str, str, float, dict[str, float], dict[str, float]]
@@ -266,7 +266,7 @@ def test_sent_bytes_are_those_that_were_sent() -> None:
     rates = NetworkRates()
     rates.begin(0.0)
     with answering(sending(http(b"x" * 3_000_000))) as (port, _):
-        from locust_ext.runtime.watched_url import fetch, watched_url
+        from locust_ext.runtime.monitor.watched_url import fetch, watched_url
 
         fetch(watched_url(f"http://127.0.0.1:{port}/"), 5.0, lambda _: None, None)
     found = rates.read(1.0)

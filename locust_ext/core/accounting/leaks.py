@@ -18,6 +18,11 @@ LEAST_POINTS: Final = 15
 LEAST_S: Final = 20.0
 LEAST_GROWTH: Final = 200_000.0
 """Bytes, over all the time: pages and arenas come in pieces."""
+ENOUGH_GROWTH: Final = 2 * MIB
+ENOUGH_SHARE: Final = 0.03
+"""Of the memory. A healthy process of Python gathers 1 or 2 MiB in its first minutes, as steadily as a small leak does:
+only what adds up to more says anything (measured: benchmarks/leak_verdicts.py).
+"""
 LEAK_ALPHA: Final = 0.0002
 WANDERS: Final = 0.6
 """Autocorrelation of the residuals from which on their line says nothing."""
@@ -50,10 +55,12 @@ def leak_of(points: Points, warmup_s: float = 0.0, leave_out_s: float | None = N
     * It is not given back: no later average is below an earlier one by more than half of the growth, as it would be
       where a collector runs now and then.
 
-    `too short to say`: less than 20 s or 15 points are left. Assumptions: the load is steady after the warm-up (memory
+    * It has added up to more than what a healthy process gathers in its first minutes: `ENOUGH_GROWTH`, or `ENOUGH_SHARE`
+      of the memory where that is more. Steady growth by less is `too short to say`, and told with its size.
+
+    `too short to say` is also what is left of less than 20 s or 15 points. Assumptions: the load is steady after the warm-up (memory
     that rises with the number of connections looks like a leak), and a collector's cycle is shorter than half of the
-    run. A leak must stand out from growth that slows down: 0.5 MB/min is found within a minute where memory is else
-    still, beside a process that still warms up it takes a longer run.
+    run. So a leak of 3 MiB/min is found within a minute, one of 0.5 MiB/min within six.
     """
     end_s = points[-1][0] if points else warmup_s
     begin_s = warmup_s + (max(10.0, (end_s - warmup_s) / 4) if leave_out_s is None else leave_out_s)
@@ -68,8 +75,15 @@ def leak_of(points: Points, warmup_s: float = 0.0, leave_out_s: float | None = N
     per_min, half = 60 * line.slope, 60 * half_width
     digits = 1 if per_min >= MIB else 2
     rate = f"grows {per_min / MIB:,.{digits}f} MiB/min ± {half / MIB:,.{digits}f} (r² {line.r_squared:.2f})"
-    text = f"{rate}: {LEAK_LIKELY}" if leaks else f"{rate}, but slows down, jumps or falls back: {FLAT}"
-    return Leak(LEAK_LIKELY if leaks else FLAT, text if grows else FLAT, per_min, half, line.r_squared)
+    if not grows:
+        verdict, text = FLAT, FLAT
+    elif not leaks:
+        verdict, text = FLAT, f"{rate}, but slows down, jumps or falls back: {FLAT}"
+    elif growth < max(ENOUGH_GROWTH, ENOUGH_SHARE * points[0][1]):
+        verdict, text = TOO_SHORT, f"{rate}, {growth / MIB:,.1f} MiB in all: {TOO_SHORT}"
+    else:
+        verdict, text = LEAK_LIKELY, f"{rate}: {LEAK_LIKELY}"
+    return Leak(verdict, text, per_min, half, line.r_squared)
 
 
 def _certainty(points: Points, line: Fit) -> tuple[float, float]:

@@ -8,8 +8,9 @@ first that stand for the least time: averages are weighted, and the newer half s
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from math import isfinite
 from operator import add
 from statistics import median
@@ -28,6 +29,8 @@ MAX_METRICS: Final = 64
 MAX_SAMPLES: Final = 20_000
 """Of all sources together, about 1 KB each; each source has its share, but at least `MIN_SAMPLES_EACH`."""
 MIN_SAMPLES_EACH: Final = 50
+_STEPS_A_CALL: Final = 3
+_LEAK: Final = ""
 _PATIENCE: Final = 2.5
 """A value is current for so many times the interval at which its source is read."""
 
@@ -86,10 +89,10 @@ class _Source:
         self._added = 0
         self._windows: dict[float, tuple[ResourceFigures, ...]] = {}
         self._medians: dict[str, float] = {}
-        self._trends: tuple[Trend, ...] = ()
+        self._trends: dict[str, Trend] = {}
         self._leak: Leak | None = None
-        self._trends_of = self._leak_of = 0
-        """After how many samples these were worked out, which takes long."""
+        self._worked_out: dict[str, int] = {}
+        """After how many samples a metric's median and trend were worked out, and (`_LEAK`) the leak verdict."""
 
     def add(self, sample: ResourceSample, counts: bool, most: int, max_age_s: float | None) -> None:
         """In any order of time. With `counts` it is a part of the run's figures."""
@@ -156,32 +159,24 @@ class _Source:
             found.append(ResourceFigures(metric, count, values[-1], average, min(values), max(values), median(values)))
         return tuple(found)
 
-    def look(self, warmup_s: float, leak_warmup_s: float | None) -> bool:
-        """Work out one of trends and leak verdict, if there is a tenth more samples than last time; False: neither."""
-        if self._added > 1.1 * self._trends_of:
-            self.look_at_trends(warmup_s)
-        elif self._added > 1.1 * self._leak_of:
-            self.look_for_leak(warmup_s, leak_warmup_s)
-        else:
-            return False
-        return True
+    def look(self, warmup_s: float, leak_warmup_s: float | None, is_over: bool) -> Iterator[None]:
+        """Work out medians, trends and the leak verdict, one a step: a millisecond, or a few for the verdict.
 
-    def look_at_trends(self, warmup_s: float) -> None:
-        """Medians and trends of what has been read since; a millisecond or two."""
-        if self._trends_of == self._added:
-            return
-        self._trends_of = self._added
-        points = {metric: self._points(metric, warmup_s) for metric in sorted(self._running)}
-        self._medians = {metric: median(value for _, value in of_it) for metric, of_it in points.items() if of_it}
-        self._trends = tuple(trend_of(metric, of_it) for metric, of_it in points.items())
-
-    def look_for_leak(self, warmup_s: float, leak_warmup_s: float | None) -> None:
-        """The verdict over what has been read since; some milliseconds where memory grows."""
-        if self._leak_of == self._added:
-            return
-        self._leak_of = self._added
-        if MEMORY in self._running:
-            self._leak = leak_of(self._points(MEMORY, warmup_s), warmup_s, leak_warmup_s)
+        While the run goes on only those for which there is a tenth more samples than last time.
+        """
+        for key in (*sorted(self._running), _LEAK):
+            before = self._worked_out.get(key, 0)
+            if self._added == before or (not is_over and self._added <= 1.1 * before):
+                continue
+            self._worked_out[key] = self._added
+            if key != _LEAK:
+                points = self._points(key, warmup_s)
+                self._trends[key] = trend_of(key, points)
+                if points:
+                    self._medians[key] = median(value for _, value in points)
+            elif MEMORY in self._running:
+                self._leak = leak_of(self._points(MEMORY, warmup_s), warmup_s, leak_warmup_s)
+            yield
 
     def _points(self, metric: str, since_s: float) -> list[tuple[float, float]]:
         return [
@@ -203,7 +198,8 @@ class _Source:
             )
             for metric, each in sorted(self._running.items())
         )
-        return ResourceStats(side, label, figures, self._trends, self._leak, tuple(self._samples), dict(self.limits))
+        trends = tuple(trend for _, trend in sorted(self._trends.items()))
+        return ResourceStats(side, label, figures, trends, self._leak, tuple(self._samples), dict(self.limits))
 
 
 class Resources:
@@ -261,13 +257,12 @@ class Resources:
         return () if source is None else (source.freeze(GENERATOR, labels.get(worker, worker)),)
 
     def _look(self, is_over: bool) -> None:
-        """At all sources once the run is over; before, at one thing of one source a call: the loop is not held up."""
-        for source in self._sources.values():
-            if is_over:
-                source.look_at_trends(self._warmup_s)
-                source.look_for_leak(self._warmup_s, self._keeping.leak_warmup_s)
-            elif source.look(self._warmup_s, self._keeping.leak_warmup_s):
-                break
+        """At everything once the run is over; before, at a few things a call: the loop is not held up."""
+        steps = chain.from_iterable(
+            source.look(self._warmup_s, self._keeping.leak_warmup_s, is_over) for source in self._sources.values()
+        )
+        for _ in steps if is_over else islice(steps, _STEPS_A_CALL):
+            pass
 
     def window(self, since_s: float, labels: Mapping[str, str], worker: str | None = None) -> tuple[ResourceStats, ...]:
         """Figures of what was read from `since_s` on; with `worker` (its own name, no label) of that one alone."""

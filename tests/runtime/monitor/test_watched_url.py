@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from locust_ext.errors import ConfigError
-from locust_ext.runtime.watched_url import MAX_BYTES, FetchFailed, fetch, new_tls_context, watched_url
+from locust_ext.runtime.monitor.watched_url import MAX_BYTES, FetchFailed, fetch, new_tls_context, watched_url
 from tests.runtime.certificates import server_context, trusting_context
 from tests.runtime.watching import answering, http, sending
 

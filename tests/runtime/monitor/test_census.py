@@ -8,8 +8,8 @@ import weakref
 import gevent
 import pytest
 
-from locust_ext.runtime import census as module
-from locust_ext.runtime.census import Census
+from locust_ext.runtime.monitor import census as module
+from locust_ext.runtime.monitor.census import Census
 from tests.peers import eventually
 
 

@@ -10,11 +10,11 @@ import psutil
 from gevent import get_hub
 
 from locust_ext.model import Distribution
-from locust_ext.runtime.census import Census
-from locust_ext.runtime.cgroup import cgroup_limits
-from locust_ext.runtime.family import descriptors_quickly
-from locust_ext.runtime.network import NetworkRates
-from locust_ext.runtime.pace import Absences
+from locust_ext.runtime.monitor.census import Census
+from locust_ext.runtime.monitor.cgroup import cgroup_limits
+from locust_ext.runtime.monitor.family import descriptors_quickly
+from locust_ext.runtime.monitor.network import NetworkRates
+from locust_ext.runtime.monitor.pace import Absences
 
 LIMITS_S = 10.0
 """How long limits hold: someone may change them while we run."""

@@ -14,7 +14,7 @@ from gevent import get_hub
 
 from locust_ext.errors import ConfigError
 from locust_ext.runtime.address import SAFE
-from locust_ext.runtime.pace import next_turn
+from locust_ext.runtime.monitor.pace import next_turn
 
 MAX_BYTES = 8 * 2**20
 PIECE_BYTES = 32_768

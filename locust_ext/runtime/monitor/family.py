@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from locust_ext.runtime.pace import Pace
+from locust_ext.runtime.monitor.pace import Pace
 
 WALK_SHARE = 0.001
 MIN_CPU_S = 0.05

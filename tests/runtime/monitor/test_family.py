@@ -9,7 +9,7 @@ import psutil
 import pytest
 from psutil import _pslinux
 
-from locust_ext.runtime.family import DENIED, Family, descriptors_of, is_alive
+from locust_ext.runtime.monitor.family import DENIED, Family, descriptors_of, is_alive
 from tests.peers import eventually
 from tests.runtime.watching import obedient
 

@@ -10,8 +10,8 @@ from gevent import get_hub
 
 from locust_ext.errors import ConfigError, OperationError
 from locust_ext.runtime.address import endpoint, resolve
-from locust_ext.runtime.pace import Absences
-from locust_ext.runtime.proc_net import sockets_to
+from locust_ext.runtime.monitor.pace import Absences
+from locust_ext.runtime.monitor.proc_net import sockets_to
 from locust_ext.runtime.process import shared
 
 IPV4 = Path("/proc/sys/net/ipv4")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from prometheus_client.parser import text_string_to_metric_families
 
 from locust_ext.errors import ConfigError
-from locust_ext.runtime.pace import Pace
+from locust_ext.runtime.monitor.pace import Pace
 
 MAX_LINE_BYTES = 65_536
 MAX_SERIES = 2_000

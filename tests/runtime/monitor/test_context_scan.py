@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from locust_ext.runtime.context_scan import ContextScan
+from locust_ext.runtime.monitor.context_scan import ContextScan
 
 
 def scanned(text: bytes, piece_bytes: int = 1_000_000) -> dict[str, float]:

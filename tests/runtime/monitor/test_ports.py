@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from locust_ext.runtime import ports
-from locust_ext.runtime.pace import Absences
-from locust_ext.runtime.ports import PortsLeft, port_range
-from locust_ext.runtime.proc_net import hex_address, holders_of, listening_inodes, sockets_to
+from locust_ext.runtime.monitor import ports
+from locust_ext.runtime.monitor.pace import Absences
+from locust_ext.runtime.monitor.ports import PortsLeft, port_range
+from locust_ext.runtime.monitor.proc_net import hex_address, holders_of, listening_inodes, sockets_to
 from locust_ext.runtime.process import shared
 from tests.peers import eventually
 

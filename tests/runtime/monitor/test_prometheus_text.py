@@ -6,8 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from locust_ext.errors import ConfigError
-from locust_ext.runtime.pace import Pace
-from locust_ext.runtime.prometheus_text import MAX_LINE_BYTES, MAX_SERIES, Scrape, selectors
+from locust_ext.runtime.monitor.pace import Pace
+from locust_ext.runtime.monitor.prometheus_text import MAX_LINE_BYTES, MAX_SERIES, Scrape, selectors
 
 
 def scrape(text: bytes, *selected: str, piece_bytes: int = 7) -> tuple[dict[str, float], Scrape]:

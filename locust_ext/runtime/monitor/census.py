@@ -13,7 +13,7 @@ from functools import partial
 
 import gevent
 
-from locust_ext.runtime.pace import Pace, next_turn
+from locust_ext.runtime.monitor.pace import Pace, next_turn
 
 SLICE = 1000
 """Greenlets looked at in one turn of the loop: some 0.3 ms."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from locust_ext.runtime.cgroup import cgroup_limits
+from locust_ext.runtime.monitor.cgroup import cgroup_limits
 
 Files = dict[str, str]
 

@@ -62,6 +62,11 @@ class EmbeddedServer:
         gevent.spawn(self._pass_on, self._process.stderr)
         return self.url
 
+    @property
+    def pid(self) -> int | None:
+        """The number of its process; None: it does not run."""
+        return None if self._process is None else int(self._process.pid)
+
     def _read_ready_line(self) -> str:
         until_s = monotonic() + START_S
         text = b""

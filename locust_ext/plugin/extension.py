@@ -18,48 +18,44 @@ import weakref
 from argparse import Namespace
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import gevent
 
 from locust_ext.core.accounting.compare import compare
-from locust_ext.errors import ConfigError, LocustExtError
+from locust_ext.errors import LocustExtError
 from locust_ext.model import Comparison, Snapshot
 from locust_ext.outputs import REPORTS
 from locust_ext.outputs.console import console
 from locust_ext.outputs.series import series
+from locust_ext.plugin.alerting import Alerting
 from locust_ext.plugin.distributed import LocalSide, MasterSide, WorkerSide
-from locust_ext.plugin.gate import decide_exit_code, limits_of, load_baseline, tolerance_of
+from locust_ext.plugin.gate import decide_exit_code, limits_of, tolerance_of
+from locust_ext.plugin.inputs import Inputs, read_inputs
 from locust_ext.plugin.intake import drop_intake, intake_of
-from locust_ext.plugin.interrupt import end_in_order_on_signals
-from locust_ext.plugin.limits import check_descriptors
-from locust_ext.plugin.options import (
-    add_arguments,
-    base_address,
-    check_report_dir,
-    local_addresses,
-    seconds,
-    whole_number,
-)
+from locust_ext.plugin.interrupt import Ending
+from locust_ext.plugin.leaving import Leavers, leave
+from locust_ext.plugin.monitoring import Monitor, monitor_options
+from locust_ext.plugin.options import add_arguments, local_addresses
 from locust_ext.plugin.percentiles import use_fine_percentiles, use_locusts_percentiles
 from locust_ext.plugin.provided import ProvidedTarget
-from locust_ext.plugin.recording import begin_recording, check_record_file, end_recording
+from locust_ext.plugin.recording import begin_recording, end_recording
 from locust_ext.plugin.reports import write_reports
-from locust_ext.plugin.sinks import SinkFeed, parse_sinks
+from locust_ext.plugin.sinks import SinkFeed
 from locust_ext.plugin.telling import LogLines, describe
 from locust_ext.plugin.users.pool import close_pools
 from locust_ext.plugin.users.rules import UserRules, texts_of
-from locust_ext.plugin.webui import Downloads
+from locust_ext.plugin.webui import WebPages
 from locust_ext.runtime.process import shared
-from locust_ext.settings import Settings, load_settings, parse_profiles
+from locust_ext.settings import Settings, parse_profiles
 
 logger = logging.getLogger("locust_ext")
 
 _extensions: weakref.WeakKeyDictionary[Environment, Extension] = weakref.WeakKeyDictionary()
 _is_installed = False
 DISMISS_S = 5.0
+HURRY = "locust_ext.hurry"
 
 
 def install() -> None:
@@ -79,9 +75,10 @@ def install() -> None:
 
 def _on_init(environment: Environment, **_: Any) -> None:
     """In each process, in its main greenlet, before any user exists."""
-    end_in_order_on_signals()
+    ending = Ending(environment)
+    ending.open()
     try:
-        attach(environment)
+        attach(environment).ends_by(ending)
     except LocustExtError as error:
         sys.stderr.write(f"locust-ext: error: {error}\n")
         sys.stderr.flush()
@@ -148,23 +145,24 @@ class Extension:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.options: Any = environment.parsed_options
-        self.settings = Settings()
-        """The parameters from ``--ext-config``, or their defaults; on a worker the master's, from the start of a run."""
+        self.inputs = Inputs()
+        """What was asked for."""
         self.profiles: dict[str, float] = {}
         """User profiles and their shares, which add up to 1."""
         self._rules = UserRules()
         self.intake = intake_of(environment)
         self.recorder = self.intake.recorder
         self._side: WorkerSide | MasterSide | LocalSide | None = None
+        self._leavers: Leavers | None = None
         self._target = ProvidedTarget(environment, self.options)
-        self._wait_s: float | None = None
-        self._report_dir: Path | None = None
-        self._warmup_s = 0.0
-        self._baseline: Snapshot | None = None
+        self.monitor = Monitor(environment, self.recorder)
+        """The resource monitor of this process: ``start()`` and ``stop()`` it, with a run or without one."""
+        self.alerting = Alerting(environment, self.recorder, None, self.monitor.window)
+        """The rules and their alerts."""
         self._comparison: Comparison | None = None
         self._log_lines = LogLines(self.snapshot)
         self._sinks = SinkFeed([], self.snapshot)
-        self._downloads: Downloads | None = None
+        self._pages: WebPages | None = None
         self._judged_run: str | None = None
         self._reported_run: str | None = None
         self._listeners: list[tuple[Any, Any]] = []
@@ -177,27 +175,43 @@ class Extension:
     def is_worker(self) -> bool:
         return isinstance(self.environment.runner, WorkerRunner)
 
+    @property
+    def settings(self) -> Settings:
+        """The parameters from ``--ext-config``, or their defaults; on a worker the master's, from the start of a run."""
+        return self.inputs.settings
+
     def open(self) -> None:
         """Check the input, make what the run needs, and listen. Raises `ConfigError`, `TargetUnavailable`."""
         runner = self.environment.runner
         if not self.is_worker:
-            self._read_options()
-            self._target.provide(self._wait_s)
+            self._read_inputs()
+            self._target.provide(self.inputs.wait_s)
         if isinstance(runner, WorkerRunner):
             self._side = WorkerSide(runner, self.recorder)
         elif isinstance(runner, MasterRunner):
             self._side = MasterSide(runner, self.recorder)
+            self._leavers = Leavers(runner, self.recorder)
         else:
             self._side = LocalSide(self.environment, self.recorder)
         self._choose_percentiles()
+        self._open_monitor()
         if not self.is_worker and self.environment.web_ui is not None:
-            self._downloads = Downloads(self.environment.web_ui, self.snapshot)
+            self._pages = WebPages(self.environment.web_ui, self.snapshot, self.alerting, self.monitor)
         self._listen("test_start", self._on_test_start)
         self._listen("test_stop", self._on_test_stop)
         self._listen("spawning_complete", self._on_spawning_complete)
         self._listen("reset_stats", self._on_reset_stats)
         if not isinstance(runner, MasterRunner):
             self._listen("quitting", self._on_quitting)
+
+    def _open_monitor(self) -> None:
+        """On a worker it waits for the start of a run: only then is it told the interval."""
+        if isinstance(self._side, MasterSide | LocalSide):
+            self.alerting = Alerting(self.environment, self.recorder, self.inputs.rules, self.monitor.window)
+            self.monitor.use(self.inputs.monitor, self._side.watch, self._target.embedded_pid)
+            self._side.after_tick = self.alerting.evaluate
+            self.monitor.start()
+            self.alerting.open()
 
     def _listen(self, event: str, listener: Any) -> None:
         hook = getattr(self.environment.events, event)
@@ -212,13 +226,15 @@ class Extension:
         for hook, listener in self._listeners:
             hook.remove_listener(listener)
         self._listeners.clear()
+        self.alerting.close()
+        self.monitor.close()
         if self._side is not None:
             self._side.close()
         self._log_lines.end()
         end_recording()
         self._sinks.close()
-        if self._downloads is not None:
-            self._downloads.close()
+        if self._pages is not None:
+            self._pages.close()
         use_locusts_percentiles()
         self._rules.undo()
         self._target.close()
@@ -230,29 +246,13 @@ class Extension:
     def _option(self, name: str) -> Any:
         return getattr(self.options, name, None)
 
-    def _read_options(self) -> None:
-        if config := self._option("ext_config"):
-            self.settings = load_settings(config)
+    def _read_inputs(self) -> None:
+        self.inputs = read_inputs(self.environment, self.options)
         self._choose_profiles()
         self._choose_rules()
-        self.options.ext_seed = whole_number(self.options, "ext_seed")
-        agent_host = base_address(self._option("ext_agent_host"), "--ext-agent-host")
-        self.options.ext_agent_host = agent_host or self.settings.realistic.agent_host
-        base_address(self.environment.host, "--host")
-        self._wait_s = seconds(self.options, "ext_wait_for_target")
-        if not isinstance(self.environment.runner, MasterRunner):
-            check_descriptors(int(self._option("num_users") or 0))
-        self._warmup_s = seconds(self.options, "ext_warmup") or 0.0
-        if baseline := self._option("ext_baseline"):
-            self._baseline = load_baseline(baseline)
         self.recorder.limit_generator(limits_of(self.settings))
-        if folder := self._option("ext_report_dir"):
-            self._report_dir = check_report_dir(folder)
-        self._sinks = SinkFeed(parse_sinks(self._option("ext_sink")), self.snapshot)
-        if record := self._option("ext_record"):
-            check_record_file(record)
+        self._sinks = SinkFeed(self.inputs.sinks, self.snapshot)
         self._use_source_addresses()
-        self.options.ext_settings = self.settings.model_dump_json()
 
     def _choose_percentiles(self) -> None:
         """In every process: a worker counts under the buckets that it finds."""
@@ -288,33 +288,37 @@ class Extension:
         assert isinstance(self._side, MasterSide | LocalSide)
         self._comparison = None
         begin_recording(self._option("ext_record"), runner, self.settings.record.max_bytes)
-        self._side.begin(run_id, self._warmup_s)
+        self._side.begin(run_id, self.inputs.warmup_s)
+        self.alerting.begin()
+        self.monitor.resume()
         describe(self.recorder, self.environment, self._option("ext_seed"))
         every_s = self.settings.log.summary_every_s
         if every_s and self._option("headless") and not self._option("only_summary"):
             self._log_lines.begin(every_s)
         self._sinks.begin()
+        if self._leavers is not None:
+            self._leavers.begin()
 
     def _begin_on_worker(self) -> None:
         assert isinstance(self._side, WorkerSide)
         if text := self._option("ext_settings"):
-            self.settings = Settings.model_validate_json(text)
+            self.inputs.settings = Settings.model_validate_json(text)
             self._choose_profiles()
             self._choose_percentiles()
+            self.monitor.use(monitor_options(self.options, self.settings, is_worker=True), self._side.watch)
         try:
             self._choose_rules()
-        except ConfigError as error:  # the master has taken it: a file that is not on this machine
-            logger.error("This worker cannot do what its master asks for: %s", error)
-            self.environment.process_exit_code = 1
+            self._use_source_addresses()
+            self._target.join()
+        except LocustExtError as error:  # the master has taken it: a file, or an address, that is not of this machine
             assert isinstance(self.environment.runner, WorkerRunner)
-            self.environment.runner.quit()
+            leave(self.environment.runner, str(error))
             return
-        self._use_source_addresses()
-        self._target.join()
         begin_recording(self._option("ext_record"), self.environment.runner, self.settings.record.max_bytes)
         self._side.begin(
             self._option("ext_run_id") or "", self._option("ext_warmup_s") or 0.0, self._option("ext_epoch") or 0
         )
+        self.monitor.resume()
 
     def _on_spawning_complete(self, user_count: int, **_: Any) -> None:
         self.recorder.describe(users=user_count)
@@ -350,29 +354,54 @@ class Extension:
             self._write()
 
     def _judge(self) -> None:
-        """The run is over: beside the baseline, and whether it says anything at all."""
+        """The run is over: by its rules, beside the baseline, and whether it says anything at all."""
+        self.alerting.end()
         snapshot = self.recorder.snapshot(monotonic())
-        if self._baseline is not None:
-            self._comparison = compare(self._baseline, snapshot, tolerance_of(self.settings))
+        if self.inputs.baseline is not None:
+            self._comparison = compare(self.inputs.baseline, snapshot, tolerance_of(self.settings))
         for reason in snapshot.run.invalid_because:
             logger.warning("The measurement is not valid: %s", reason)
 
     def decide_exit_code(self) -> None:
         """Once the run's data is complete; not in a worker, whose exit code its master never learns of."""
         if not self.is_worker and self.recorder.run_id:
-            decide_exit_code(self.environment, self.snapshot())
+            snapshot = self.snapshot()
+            decide_exit_code(self.environment, snapshot)
+            if self._leavers is not None:
+                self._leavers.decide_exit_code(snapshot)
 
     def _write(self) -> None:
         """The report of the run that has just ended, once."""
         run_id = self.recorder.run_id
-        if self._report_dir is None or not run_id or self._reported_run == run_id:
+        report_dir = self.inputs.report_dir
+        if report_dir is None or not run_id or self._reported_run == run_id:
             return
         self._reported_run = run_id
         has_web_ui = self.environment.web_ui is not None
-        folder = self._report_dir / run_id if has_web_ui else self._report_dir
+        folder = report_dir / run_id if has_web_ui else report_dir
         snapshot = self.snapshot()
         if write_reports(folder, {name: render(snapshot) for name, render in REPORTS.items()}):
             logger.info("Report written to %s", folder)
+
+    def ends_by(self, ending: Ending) -> None:
+        """This process ends as ``ending`` says; an impatient master's workers hurry too."""
+        runner = self.environment.runner
+        if isinstance(runner, WorkerRunner):
+            runner.register_message(HURRY, lambda **_: ending.hurry(), concurrent=True)
+        ending.lead(self._hurry, self._break_off)
+
+    def _hurry(self) -> None:
+        if isinstance(self.environment.runner, MasterRunner):
+            self.environment.runner.send_message(HURRY)
+
+    def _break_off(self) -> int:
+        """Something hangs: write what is there; gives the exit code."""
+        if not self.is_worker and self.recorder.run_id and self._judged_run != self.recorder.run_id:
+            self.recorder.mark_invalid("it was broken off before all its users had ended")
+            self._on_test_stop()
+        self.decide_exit_code()
+        self.on_quit()
+        return self.environment.process_exit_code or 1
 
     def on_quit(self) -> None:
         """The process ends: the last words on the console, and what is still to be written."""
@@ -391,7 +420,7 @@ class Extension:
         taken = self.recorder.snapshot(monotonic())
         # To the millisecond, as the reports tell it: every rate in them can be had from it again.
         run = replace(taken.run, duration_s=round(taken.run.duration_s, 3))
-        return replace(taken, run=run, comparison=self._comparison)
+        return self.alerting.told(replace(taken, run=run, comparison=self._comparison))
 
     def stats(self) -> dict[str, Any]:
         """The live figures, with the keys of ``summary.json``."""
@@ -405,6 +434,18 @@ class Extension:
         unknown metric.
         """
         return series(self.snapshot(), metric, seconds)
+
+    def set_threshold(self, rule: str, severity: str, value: str | float | None) -> None:
+        """Change a rule's limit while the run goes on: ``set_threshold("response time", "critical", "> 800ms")``.
+
+        ``severity`` is ``warning``, ``critical``, ``low_warning`` or ``low_critical``; a number is in the metric's unit,
+        None takes the limit away. `ConfigError` for what the rule cannot have.
+        """
+        self.alerting.set_threshold(rule, severity, value)
+
+    def acknowledge(self, alert: int) -> bool:
+        """Somebody has seen the alert of this id; False: none of this id is firing."""
+        return self.alerting.acknowledge(alert)
 
 
 __all__ = ["Extension", "attach", "extension_of", "install"]

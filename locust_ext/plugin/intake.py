@@ -12,7 +12,7 @@ from locust.env import Environment
 import logging
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.errors import OperationError
@@ -23,6 +23,8 @@ logger = logging.getLogger("locust_ext")
 
 Ext = tuple[int | None, int | None, str, str | None, tuple[str, ...]]
 """``(latency_us, service_us, outcome, error_class, tags)`` of an operation whose start was recorded."""
+NOT_COUNTED: Final = ()
+"""``ext`` of what is in Locust's statistics and no operation: an alert."""
 
 
 class Intake:
@@ -42,11 +44,13 @@ class Intake:
         response_time: float | None,
         response_length: int,
         exception: BaseException | str | None = None,
-        ext: Ext | None = None,
+        ext: Ext | tuple[()] | None = None,
         **_: Any,
     ) -> None:
         """The listener: Locust calls it in the greenlet of whoever fires."""
         if ext is not None:
+            if not ext:
+                return
             latency_us, service_us, outcome, error_class, tags = ext
             self.recorder.operation(
                 request_type, name, latency_us, response_length, outcome, error_class, service_us, tags, True

@@ -55,6 +55,11 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         nargs="+",
     )
     add("--ext-agent-host", "base address of the agent channel, where it is not that of --host", "URL")
+    add("--ext-rules", "YAML file with alert rules, which then decide the exit code; default: the shipped ones", "FILE")
+    add("--ext-monitor-interval", "seconds between two samples of CPU, memory and the like, from 0.1 to 60 (1)", "S")
+    add("--ext-target-pid", "watch this process of this machine, with its children, as the target", "PID")
+    add("--ext-target-port", "watch the process that listens on this port of this machine as the target", "PORT")
+    add("--ext-target-metrics", "watch the target by its Prometheus endpoint", "URL")
     add("--ext-baseline", "summary.json of an earlier run: a regression against it gives exit code 5", "FILE")
     add(
         "--ext-sink",

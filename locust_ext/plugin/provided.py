@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from locust.env import Environment
-from locust.runners import WorkerRunner
 
 import logging
 from typing import Any
 
-from locust_ext.errors import ConfigError
+from locust_ext.errors import ConfigError, TargetUnavailable
 from locust_ext.plugin.embedded import EMBEDDED, EmbeddedServer, embedded_classes, machine_id
 from locust_ext.plugin.target import wait_for_target
 
@@ -46,6 +45,11 @@ class ProvidedTarget:
             for target in self._targets():
                 wait_for_target(target, wait_s)
 
+    @property
+    def embedded_pid(self) -> int | None:
+        """The process of the embedded server; None: there is none, or it is another process's."""
+        return None if self._server is None else self._server.pid
+
     def _targets(self) -> list[str]:
         if self._environment.host:
             hosts = [self._environment.host]
@@ -64,7 +68,10 @@ class ProvidedTarget:
             each.host = url
 
     def join(self) -> None:
-        """In a worker, at the start of a run: use the master's embedded server, or leave if it cannot be reached."""
+        """In a worker, at the start of a run: use the master's embedded server.
+
+        Raises `TargetUnavailable` if it cannot be reached.
+        """
         environment = self._environment
         if environment.host:
             return
@@ -75,13 +82,11 @@ class ProvidedTarget:
         if url and machine == machine_id():
             self._use(url)
             return
-        logger.error(
-            "This worker cannot reach the embedded server, which listens on the loopback of the master's machine only. "
-            "Start a server that all workers reach (locust-ext server --host ADDRESS), and give the master --host."
+        raise TargetUnavailable(
+            url or EMBEDDED,
+            "it cannot reach the embedded server, which listens on the loopback of the master's machine only. "
+            "Start a server that all workers reach (locust-ext server --host ADDRESS), and give the master --host",
         )
-        environment.process_exit_code = 1
-        assert isinstance(environment.runner, WorkerRunner)
-        environment.runner.quit()
 
     def close(self) -> None:
         """Idempotent."""

@@ -1,4 +1,4 @@
-"""Writes the report folder: each file whole or not at all, and never the reason why a run fails."""
+"""Writes the report folder: all its files of one run, each whole or not at all, and never the reason why a run fails."""
 
 from __future__ import annotations
 
@@ -7,37 +7,72 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from time import time
 
 logger = logging.getLogger("locust_ext")
+
+LEFT_BEHIND_S = 3600.0
+"""A temporary file of this age belongs to nobody any more: its process was killed."""
 
 
 def write_reports(folder: Path, files: Mapping[str, str | bytes]) -> bool:
     """Write ``files`` (name -> content) into ``folder``; False, and one error in the log, if that is not possible.
 
-    Each file is written beside its place and renamed into it, so that nobody ever reads half of one.
+    All of them are written beside their places first and renamed into them then: nobody ever reads half of one, and a
+    disk that gets full leaves the folder as it was. Should a renaming fail, the error names the files of this run.
     """
+    written: dict[str, str] = {}
+    placed: list[str] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            _write(folder / name, content.encode() if isinstance(content, str) else content)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _remove_what_was_left_behind(folder, files)
+            for name, content in files.items():
+                written[name] = temporary = _open(folder, name)
+                _write(temporary, content.encode() if isinstance(content, str) else content)
+            for name in files:
+                os.replace(written[name], folder / name)
+                del written[name]
+                placed.append(name)
+        finally:
+            for temporary in written.values():
+                _remove(temporary)
     except OSError as error:
-        logger.error("the report could not be written to %s: %s", folder, error.strerror or type(error).__name__)
+        mixed = f"; only {', '.join(placed)} {'is' if len(placed) == 1 else 'are'} of this run" if placed else ""
+        reason = error.strerror or type(error).__name__
+        logger.error("the report could not be written to %s: %s%s", folder, reason, mixed)
         return False
     return True
 
 
-def _write(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+def _open(folder: Path, name: str) -> str:
+    """The path of a new and empty temporary file beside the place of ``name``."""
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}-", suffix=".tmp")
+    os.close(descriptor)
+    return temporary
+
+
+def _write(path: str, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(path, 0o644)
+
+
+def _remove_what_was_left_behind(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Temporary files of a process that was killed; those of one that is just writing are younger."""
+    for name in files:
+        for path in folder.glob(f".{name}-*.tmp"):
+            try:
+                if path.stat().st_mtime < time() - LEFT_BEHIND_S:
+                    path.unlink()
+            except OSError:
+                pass  # gone already, or not ours
+
+
+def _remove(path: str) -> None:
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        try:
-            os.unlink(temporary)
-        except FileNotFoundError:
-            pass
-        raise
+        os.unlink(path)
+    except OSError:
+        pass

@@ -1,4 +1,4 @@
-"""`plugin.reports`: each file of the report whole or not at all, and never the reason why a run fails."""
+"""`plugin.reports`: all files of one run, each whole or not at all, and never the reason why a run fails."""
 
 from __future__ import annotations
 
@@ -50,17 +50,46 @@ def test_a_file_that_is_there_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "new"
 
 
-def test_fault_35_a_full_disk_leaves_no_half_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The old file stays whole, no temporary one stays behind; one clear error, no exception."""
+def test_fault_35_a_full_disk_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """No file is of another run than the rest, no temporary one stays behind; one clear error, no exception."""
+    (tmp_path / "small.txt").write_text("old")
     (tmp_path / "big.txt").write_text("old")
     with caplog.at_level(logging.ERROR), files_of_at_most(4096):
-        is_written = write_reports(tmp_path, {"small.txt": "x", "big.txt": "y" * 100_000})
+        is_written = write_reports(tmp_path, {"small.txt": "x", "big.txt": "y" * 100_000, "new.txt": "z"})
     assert not is_written
+    assert (tmp_path / "small.txt").read_text() == "old"
     assert (tmp_path / "big.txt").read_text() == "old"
     assert names(tmp_path) == ["big.txt", "small.txt"]
     assert [each.getMessage() for each in caplog.records] == [
         f"the report could not be written to {tmp_path}: File too large"
     ]
+
+
+def test_the_error_names_the_files_of_this_run_if_a_renaming_fails_midway(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder is in the place of the third of four."""
+    for name in ("a.txt", "b.txt", "d.txt"):
+        (tmp_path / name).write_text("old")
+    (tmp_path / "c.txt").mkdir()
+    with caplog.at_level(logging.ERROR):
+        assert not write_reports(tmp_path, dict.fromkeys(("a.txt", "b.txt", "c.txt", "d.txt"), "new"))
+    assert [each.getMessage() for each in caplog.records] == [
+        f"the report could not be written to {tmp_path}: Is a directory; only a.txt, b.txt are of this run"
+    ]
+    assert names(tmp_path) == ["a.txt", "b.txt", "c.txt", "d.txt"]
+    assert (tmp_path / "b.txt").read_text() == "new"
+    assert (tmp_path / "d.txt").read_text() == "old"
+
+
+def test_temporary_files_of_a_killed_process_go_with_the_next_report(tmp_path: Path) -> None:
+    """Those of one that may be writing at this moment stay, and so does everything else."""
+    for name in (".a.txt-dead.tmp", ".a.txt-alive.tmp", ".other-dead.tmp", "a.txt-mine.tmp"):
+        (tmp_path / name).write_text("half")
+    for name in (".a.txt-dead.tmp", ".other-dead.tmp", "a.txt-mine.tmp"):
+        os.utime(tmp_path / name, (0, 0))
+    assert write_reports(tmp_path, {"a.txt": "x"})
+    assert names(tmp_path) == [".a.txt-alive.tmp", ".other-dead.tmp", "a.txt", "a.txt-mine.tmp"]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])

@@ -58,9 +58,9 @@ def leak_of(points: Points, warmup_s: float = 0.0, leave_out_s: float | None = N
     * It has added up to more than what a healthy process gathers in its first minutes: `ENOUGH_GROWTH`, or `ENOUGH_SHARE`
       of the memory where that is more. Steady growth by less is `too short to say`, and told with its size.
 
-    `too short to say` is also what is left of less than 20 s or 15 points. Assumptions: the load is steady after the warm-up (memory
-    that rises with the number of connections looks like a leak), and a collector's cycle is shorter than half of the
-    run. So a leak of 3 MiB/min is found within a minute, one of 0.5 MiB/min within six.
+    `too short to say` is also what is left of less than 20 s or 15 points. Assumptions: the load is steady after the
+    warm-up (memory that rises with the number of connections looks like a leak), and a collector's cycle is shorter
+    than half of the run. So a leak of 3 MiB/min is found within a minute, one of 0.5 MiB/min within six.
     """
     end_s = points[-1][0] if points else warmup_s
     begin_s = warmup_s + (max(10.0, (end_s - warmup_s) / 4) if leave_out_s is None else leave_out_s)

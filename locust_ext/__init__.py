@@ -70,7 +70,8 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "RequestTimeout",
         "TargetUnavailable",
     ),
-    "locust_ext.plugin.extension": ("Extension", "attach", "install"),
+    "locust_ext.plugin.extension": ("Extension", "attach"),
+    "locust_ext.plugin.installing": ("install",),
     "locust_ext.plugin.users.agent": ("AgentUser",),
     "locust_ext.plugin.users.context": ("ContextServerUser",),
     "locust_ext.plugin.users.pool": ("ConnectionPool",),
@@ -105,7 +106,8 @@ if TYPE_CHECKING:
         RequestTimeout,
         TargetUnavailable,
     )
-    from locust_ext.plugin.extension import Extension, attach, install
+    from locust_ext.plugin.extension import Extension, attach
+    from locust_ext.plugin.installing import install
     from locust_ext.plugin.users.agent import AgentUser
     from locust_ext.plugin.users.context import ContextServerUser
     from locust_ext.plugin.users.pool import ConnectionPool

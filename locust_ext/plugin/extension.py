@@ -1,12 +1,11 @@
-"""The composition root: `install` (from a locustfile), `attach` (from code), and the `Extension` they make.
+"""The composition root: `attach`, and the `Extension` that it makes; `install` (installing.py) calls it in each process.
 
-``install()`` only registers listeners at import; everything with a life (greenlets, sockets, processes) is made in each
-process's ``init`` event, because ``locust --processes`` forks in between.
+Everything with a life (greenlets, sockets, processes) is made here, in each process's ``init`` event, because ``locust
+--processes`` forks after the locustfile has been imported.
 """
 
 from __future__ import annotations
 
-from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -21,8 +20,6 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
-import gevent
-
 from locust_ext.core.accounting.compare import compare
 from locust_ext.errors import LocustExtError
 from locust_ext.model import Comparison, Snapshot
@@ -31,13 +28,14 @@ from locust_ext.outputs.console import console
 from locust_ext.outputs.series import series
 from locust_ext.plugin.alerting import Alerting
 from locust_ext.plugin.distributed import LocalSide, MasterSide, WorkerSide
+from locust_ext.plugin.exporter import Exporter, exporter_options, limits_given, port_of
 from locust_ext.plugin.gate import decide_exit_code, limits_of, tolerance_of
 from locust_ext.plugin.inputs import Inputs, read_inputs
 from locust_ext.plugin.intake import drop_intake, intake_of
 from locust_ext.plugin.interrupt import Ending
 from locust_ext.plugin.leaving import Leavers, leave
 from locust_ext.plugin.monitoring import Monitor, monitor_options
-from locust_ext.plugin.options import add_arguments, local_addresses
+from locust_ext.plugin.options import local_addresses
 from locust_ext.plugin.percentiles import use_fine_percentiles, use_locusts_percentiles
 from locust_ext.plugin.provided import ProvidedTarget
 from locust_ext.plugin.recording import begin_recording, end_recording
@@ -47,69 +45,14 @@ from locust_ext.plugin.telling import LogLines, describe
 from locust_ext.plugin.users.pool import close_pools
 from locust_ext.plugin.users.rules import UserRules, texts_of
 from locust_ext.plugin.webui import WebPages
+from locust_ext.plugin.worker_exporter import WorkerExporter
 from locust_ext.runtime.process import shared
 from locust_ext.settings import Settings, parse_profiles
 
 logger = logging.getLogger("locust_ext")
 
 _extensions: weakref.WeakKeyDictionary[Environment, Extension] = weakref.WeakKeyDictionary()
-_is_installed = False
-DISMISS_S = 5.0
 HURRY = "locust_ext.hurry"
-
-
-def install() -> None:
-    """Take part in this Locust run: flags, exact counts, reports. For the top of a locustfile; idempotent.
-
-    Importing the package does nothing; this only registers listeners on ``locust.events``.
-    """
-    global _is_installed
-    if _is_installed:
-        return
-    _is_installed = True
-    events.init_command_line_parser.add_listener(add_arguments)
-    events.init.add_listener(_on_init)
-    events.quitting.add_listener(_on_quitting)  # registered first, called last: every process has had its say by then
-    events.quit.add_listener(_on_quit)
-
-
-def _on_init(environment: Environment, **_: Any) -> None:
-    """In each process, in its main greenlet, before any user exists."""
-    ending = Ending(environment)
-    ending.open()
-    try:
-        attach(environment).ends_by(ending)
-    except LocustExtError as error:
-        sys.stderr.write(f"locust-ext: error: {error}\n")
-        sys.stderr.flush()
-        _dismiss_workers(environment)
-        sys.exit(1)
-    except (KeyboardInterrupt, SystemExit) as error:
-        _dismiss_workers(environment)
-        sys.exit(130 if isinstance(error, KeyboardInterrupt) else error.code)
-
-
-def _dismiss_workers(environment: Environment) -> None:
-    """The master ends before its run: workers that ``--processes`` has forked would wait for it for ever."""
-    runner = environment.runner
-    if not isinstance(runner, MasterRunner):
-        return
-    expected = getattr(environment.parsed_options, "processes", None) or 0
-    until_s = monotonic() + DISMISS_S
-    while len(runner.clients.ready) < expected and monotonic() < until_s:
-        gevent.sleep(0.05)
-    runner.quit()
-
-
-def _on_quitting(environment: Environment, **_: Any) -> None:
-    extension = _extensions.get(environment)
-    if extension is not None:
-        extension.decide_exit_code()
-
-
-def _on_quit(**_: Any) -> None:
-    for extension in list(_extensions.values()):
-        extension.on_quit()
 
 
 def attach(environment: Environment, **options: Any) -> Extension:
@@ -139,6 +82,11 @@ def extension_of(environment: Environment) -> Extension | None:
     return _extensions.get(environment)
 
 
+def extensions() -> list[Extension]:
+    """All that there are in this process."""
+    return list(_extensions.values())
+
+
 class Extension:
     """What the package does in one process of one Locust environment. ``close()`` undoes it."""
 
@@ -163,6 +111,8 @@ class Extension:
         self._log_lines = LogLines(self.snapshot)
         self._sinks = SinkFeed([], self.snapshot)
         self._pages: WebPages | None = None
+        self._exporter = Exporter(environment, self.recorder, self.snapshot)
+        self._worker_exporter: WorkerExporter | None = None
         self._judged_run: str | None = None
         self._reported_run: str | None = None
         self._listeners: list[tuple[Any, Any]] = []
@@ -188,6 +138,8 @@ class Extension:
             self._target.provide(self.inputs.wait_s)
         if isinstance(runner, WorkerRunner):
             self._side = WorkerSide(runner, self.recorder)
+            port = port_of(self.options, "ext_worker_metrics")
+            self._worker_exporter = WorkerExporter(runner, self.recorder, self.monitor.window, port)
         elif isinstance(runner, MasterRunner):
             self._side = MasterSide(runner, self.recorder)
             self._leavers = Leavers(runner, self.recorder)
@@ -196,7 +148,8 @@ class Extension:
         self._choose_percentiles()
         self._open_monitor()
         if not self.is_worker and self.environment.web_ui is not None:
-            self._pages = WebPages(self.environment.web_ui, self.snapshot, self.alerting, self.monitor)
+            web_ui, metrics = self.environment.web_ui, self._exporter.web_answer
+            self._pages = WebPages(web_ui, self.snapshot, self.alerting, self.monitor, metrics)
         self._listen("test_start", self._on_test_start)
         self._listen("test_stop", self._on_test_stop)
         self._listen("spawning_complete", self._on_spawning_complete)
@@ -212,6 +165,8 @@ class Extension:
             self._side.after_tick = self.alerting.evaluate
             self.monitor.start()
             self.alerting.open()
+            self._exporter.rules = lambda: limits_given(self.alerting.evaluator.describe())
+            self._exporter.open(self.inputs.exporter)
 
     def _listen(self, event: str, listener: Any) -> None:
         hook = getattr(self.environment.events, event)
@@ -226,6 +181,9 @@ class Extension:
         for hook, listener in self._listeners:
             hook.remove_listener(listener)
         self._listeners.clear()
+        self._exporter.close()
+        if self._worker_exporter is not None:
+            self._worker_exporter.close()
         self.alerting.close()
         self.monitor.close()
         if self._side is not None:
@@ -315,6 +273,8 @@ class Extension:
             leave(self.environment.runner, str(error))
             return
         begin_recording(self._option("ext_record"), self.environment.runner, self.settings.record.max_bytes)
+        if self._worker_exporter is not None:
+            self._worker_exporter.begin(exporter_options(self.options, self.settings.exporter, "ext_worker_metrics"))
         self._side.begin(
             self._option("ext_run_id") or "", self._option("ext_warmup_s") or 0.0, self._option("ext_epoch") or 0
         )
@@ -369,6 +329,11 @@ class Extension:
             decide_exit_code(self.environment, snapshot)
             if self._leavers is not None:
                 self._leavers.decide_exit_code(snapshot)
+
+    def linger(self) -> None:
+        """The process is about to end: the final metrics wait for whoever has scraped this run, for a while."""
+        if not self.is_worker:
+            self._exporter.linger()
 
     def _write(self) -> None:
         """The report of the run that has just ended, once."""
@@ -448,4 +413,4 @@ class Extension:
         return self.alerting.acknowledge(alert)
 
 
-__all__ = ["Extension", "attach", "extension_of", "install"]
+__all__ = ["Extension", "attach", "extension_of"]

@@ -12,6 +12,7 @@ from typing import Any
 from locust_ext.core.alerts.rules import Rules
 from locust_ext.core.alerts.rules_file import load_rule_file
 from locust_ext.model import Snapshot
+from locust_ext.plugin.exporter import ExporterOptions, exporter_options, port_of
 from locust_ext.plugin.gate import load_baseline
 from locust_ext.plugin.limits import check_descriptors
 from locust_ext.plugin.monitoring import MonitorOptions, monitor_options
@@ -35,6 +36,7 @@ class Inputs:
     rules: Rules | None = None
     """None: none were given."""
     monitor: MonitorOptions = field(default_factory=MonitorOptions)
+    exporter: ExporterOptions = field(default_factory=ExporterOptions)
 
 
 def read_inputs(environment: Environment, options: Any) -> Inputs:
@@ -59,6 +61,8 @@ def read_inputs(environment: Environment, options: Any) -> Inputs:
     if rules := option("ext_rules"):
         inputs.rules = load_rule_file(rules)
     inputs.monitor = monitor_options(options, inputs.settings)
+    inputs.exporter = exporter_options(options, inputs.settings.exporter)
+    port_of(options, "ext_worker_metrics")
     if folder := option("ext_report_dir"):
         inputs.report_dir = check_report_dir(folder)
     inputs.sinks = parse_sinks(option("ext_sink"))

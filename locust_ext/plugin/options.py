@@ -60,6 +60,15 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     add("--ext-target-pid", "watch this process of this machine, with its children, as the target", "PID")
     add("--ext-target-port", "watch the process that listens on this port of this machine as the target", "PORT")
     add("--ext-target-metrics", "watch the target by its Prometheus endpoint", "URL")
+    add("--ext-metrics-port", "serve the run's Prometheus metrics at this port (0: a free one)", "PORT")
+    add("--ext-metrics-host", "address that the metrics are served at (127.0.0.1)", "HOST")
+    add(
+        "--ext-worker-metrics",
+        "serve each worker's own metrics too: at PORT + the worker's index; without PORT at a free one",
+        "PORT",
+        nargs="?",
+        const="0",
+    )
     add("--ext-baseline", "summary.json of an earlier run: a regression against it gives exit code 5", "FILE")
     add(
         "--ext-sink",

@@ -8,6 +8,8 @@ from locust.web import WebUI
 import logging
 from collections.abc import Callable
 
+from flask import Response
+
 from locust_ext.model import Snapshot
 from locust_ext.plugin.webui import alerts
 from locust_ext.plugin.webui.alerts import AlertsPage, Monitor
@@ -28,9 +30,15 @@ class WebPages:
         take: Callable[[], Snapshot],
         alerting: LiveAlerts,
         monitor: Monitor | None,
+        metrics: Callable[[], Response] | None = None,
     ) -> None:
-        """``take()``: everything measured so far, with the alerts; ``monitor``: None where this process has none."""
+        """``take()``: everything measured so far, with the alerts; ``monitor``: None where this process has none.
+
+        ``metrics``: answers ``ext/metrics``, for Prometheus.
+        """
         routes = Routes(web_ui)
+        if metrics is not None:
+            routes.add("metrics", metrics)
         self._downloads = Downloads(web_ui, take, ((alerts.PATH, "Alerts and resources (live)"),), routes)
         self._tabs = Tabs(web_ui, take)
         AlertsPage(routes, take, alerting, monitor, lambda: _is_loaded(web_ui))

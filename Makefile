@@ -33,7 +33,7 @@ ui: $(STAMP) ## the same scenario with Locust's web UI (UI_PORT=8089); Ctrl-C en
 	$(SCENARIO) --web-host 127.0.0.1 --web-port $(UI_PORT) --ext-report-dir reports/ui $(ARGS)
 
 test: $(STAMP) ## run all tests (ARGS="-k name" for some)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests $(ARGS)
 
 lint: $(STAMP) ## ruff and mypy --strict
 	$(BIN)/ruff check .

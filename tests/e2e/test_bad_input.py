@@ -125,7 +125,7 @@ def test_a_failed_request_ends_its_tasks_turn_quietly_and_counts_once(tmp_path: 
         "        raise SystemExit('never reached')\n"
     )
     with server() as target:
-        finished = run_local(tmp_path, *headless(3, 4, "-s", "5", "--host", target.url), locustfile=locustfile)
+        finished = run_local(tmp_path, *headless(3, 6, "-s", "5", "--host", target.url), locustfile=locustfile)
         counters = target.counters()
     assert finished.code == 1
     assert "Traceback" not in finished.output

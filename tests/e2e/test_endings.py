@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.e2e.runs import Locust, assert_balanced, assert_same_counts, free_port, headless, server
+from tests.e2e.test_honesty import locustfile
 
 pytestmark = pytest.mark.e2e
 
@@ -52,6 +53,120 @@ def test_a_signal_ends_the_run_with_a_whole_report_and_nothing_left(
     assert finished.summary["message_metrics"]["messages_sent"] == counters["messages_received"]
     if moment == "in full swing":
         assert finished.summary["message_metrics"]["messages_sent"] > 0
+
+
+@pytest.mark.alone
+def test_any_number_of_signals_within_a_second_is_one_ctrl_c(tmp_path: Path) -> None:
+    """As `timeout -s INT` sends two: to its child, and to its group. Or a service manager SIGTERM, after a Ctrl-C."""
+    gaps_s = (0.0, 0.002, 0.01, 0.02, 0.2, 0.5)
+    plans = [(processes, gap_s) for processes in (1, 2) for gap_s in gaps_s]
+    with server() as target:
+        runs = []
+        for processes, gap_s in plans:
+            folder = tmp_path / f"{processes} {gap_s:g}"
+            folder.mkdir()
+            more = ["--processes", "2"] if processes == 2 else []
+            runs.append(Locust(*headless(6, 90, "--host", target.url, *more), folder=folder))
+        for run in runs:
+            run.wait_for("All users spawned", 60)
+        for run, (_, gap_s) in zip(runs, plans, strict=True):
+            run.signal(signal.SIGINT)
+            time.sleep(gap_s)
+            if run.process.poll() is None:
+                run.signal(signal.SIGINT, to_group=True)
+                run.signal(signal.SIGTERM)
+        finished = [run.finish() for run in runs]
+        counters = target.counters()
+    for each in finished:
+        assert each.code == 0, each.output
+        assert "Traceback" not in each.output
+        assert each.summary["run"]["complete"]
+        assert each.summary["run"]["valid"], each.summary["run"]
+        assert_balanced(each)
+    sent = sum(each.summary["message_metrics"]["messages_sent"] for each in finished)
+    assert sent == counters["messages_received"] > 0
+
+
+SLOW = "    def on_stop(self):\n        import gevent\n        gevent.sleep(60)\n"
+DEAF = (
+    "    def on_stop(self):\n        import gevent\n        while True:\n"
+    "            try: gevent.sleep(60)\n            except gevent.GreenletExit: pass\n"
+)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(("on_stop", "within_s"), [(SLOW, 3.0), (DEAF, 9.0)], ids=["that is slow", "that is deaf"])
+def test_a_second_ctrl_c_ends_an_on_stop_and_still_writes_the_report(
+    tmp_path: Path, on_stop: str, within_s: float
+) -> None:
+    """At once where users can be killed, and after five seconds where they cannot; however the second one is sent."""
+    seconds = {"Ctrl-C": (signal.SIGINT, True), "kill -INT": (signal.SIGINT, False), "kill": (signal.SIGTERM, False)}
+    plans = [(processes, how) for processes in (1, 2) for how in seconds]
+    with server() as target:
+        runs = []
+        for processes, how in plans:
+            folder = tmp_path / f"{processes} {how}"
+            folder.mkdir()
+            arguments = headless(4, 90, "--host", target.url, "-s", "50")
+            if processes == 2:
+                arguments = headless(4, 90, "--host", target.url, "-s", "50", "--processes", "2")
+            runs.append(Locust(*arguments, folder=folder, locustfile=locustfile(folder, 0.05, more=on_stop)))
+        for run in runs:
+            run.wait_for("All users spawned", 60)
+        families = [run.family() for run in runs]
+        time.sleep(1.0)  # not for safety: some load
+        for run in runs:
+            run.signal(signal.SIGINT, to_group=True)
+        time.sleep(1.5)  # not for safety: what comes within a second of the first is no second one
+        assert all(run.process.poll() is None for run in runs), "they wait for the users"
+        begun_s = time.monotonic()
+        for run, (_, how) in zip(runs, plans, strict=True):
+            number, to_group = seconds[how]
+            run.signal(number, to_group=to_group)
+        finished = [run.finish(30) for run in runs]
+        took_s = time.monotonic() - begun_s
+    assert took_s < within_s + 3  # the machine may be busy with others, and six runs end at a time
+    for each, family, (processes, _) in zip(finished, families, plans, strict=True):
+        assert "Traceback" not in each.output
+        assert psutil.wait_procs(family, timeout=5)[1] == []
+        assert sum(operation["ok"] for operation in each.operations("WS")) > 0
+        if on_stop == SLOW:
+            assert each.code == 0, each.output
+            assert each.summary["run"]["complete"]
+            assert each.summary["run"]["valid"], each.summary["run"]
+            assert_balanced(each)
+        elif processes == 1:
+            assert each.code == 1, each.output
+            (reason,) = each.summary["run"]["invalid_because"]
+            assert reason == "it was broken off before all its users had ended"
+
+
+def test_a_worker_that_leaves_makes_the_run_of_the_others_not_valid(tmp_path: Path) -> None:
+    """One of two lacks the file that its master names: the other makes the load, and the verdict says who did not."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "t.yaml").write_text("{type: ping}")
+    (tmp_path / "ext.yaml").write_text("messages: {template: {file: t.yaml}}")
+    file = tmp_path / "driven.py"
+    file.write_text(
+        "from locust import constant\nimport locust_ext\nfrom locust_ext import AgentUser\nlocust_ext.install()\n"
+        "class Crowd(AgentUser):\n    abstract = False\n    wait_time = constant(0.1)\n"
+    )
+    port = str(free_port())
+    join = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+    bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2")
+    with server() as target:
+        lacking = Locust(*join, folder=tmp_path / "there", locustfile=file)
+        able = Locust(*join, folder=tmp_path, locustfile=file)
+        arguments = ["--headless", "-u", "4", "-r", "4", "-t", "4s", "--host", target.url, "--ext-report-dir", "out"]
+        arguments += ["--ext-config", "ext.yaml", "--ext-generator", "template"]
+        master = Locust(*arguments, *bind, folder=tmp_path, locustfile=file)
+        finished = master.finish(40)
+        assert (lacking.finish(20).code, able.finish(20).code) == (1, 0)
+    (reason,) = finished.summary["run"]["invalid_because"]
+    assert ": t.yaml: messages.template: the file cannot be read" in reason
+    assert reason.startswith(("worker 0 left", "worker 1 left"))
+    assert finished.code == 0, "nothing was asked of it: a warning"
+    assert sum(each["ok"] for each in finished.operations("WS")) > 10
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -175,3 +290,25 @@ def test_a_run_that_ends_by_itself_counts_what_the_server_counts(tmp_path: Path)
         finished = run.finish()
         assert_same_counts(finished, target.counters())
     assert finished.code == 0
+
+
+@pytest.mark.parametrize("end", ["--run-time", "Ctrl-C", "SIGTERM"])
+def test_a_run_that_ends_in_the_middle_of_its_ramp_waits_for_no_user_that_came_late(tmp_path: Path, end: str) -> None:
+    """The master's ramp goes on for a moment, while the workers' users are on their way out."""
+    with server() as target:
+        arguments = headless(90, 4 if end == "--run-time" else 90, "-s", "5", "--host", target.url, "--processes", "2")
+        arguments[arguments.index("-r") + 1] = "3"
+        run = Locust(*arguments, folder=tmp_path)
+        run.wait_for("Sending spawn jobs")
+        begun_s = time.monotonic()
+        if end != "--run-time":
+            time.sleep(3.2)  # not for safety: the middle of the ramp
+            run.signal(signal.SIGINT if end == "Ctrl-C" else signal.SIGTERM, to_group=end == "Ctrl-C")
+        finished = run.finish(60)
+        took_s = time.monotonic() - begun_s
+        assert_same_counts(finished, target.counters())
+    assert took_s < 4 + 5 + ENDS_WITHIN_S  # the load, the stop timeout, and the end
+    assert finished.code == 0, finished.output
+    assert finished.summary["run"]["complete"]
+    assert finished.summary["run"]["valid"], finished.summary["run"]
+    assert_balanced(finished)

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.runs import Finished, Server, headless, run_local, server
 from tests.e2e.test_honesty import BUSY_WORKER, locustfile
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 
 def run(folder: Path, target: Server, *more: str, after: str = "pass") -> Finished:

@@ -36,7 +36,12 @@ def assert_same_table(finished: Finished, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["--processes", "2"]], ids=["one process", "--processes 2"])
-@pytest.mark.parametrize("reset", [[], ["--reset-stats"]], ids=["", "--reset-stats"])
+@pytest.mark.parametrize(
+    "reset",
+    # Alone: what a worker reports while the master resets comes back into Locust's table, the longer the way the likelier.
+    [[], pytest.param(["--reset-stats"], marks=pytest.mark.alone)],
+    ids=["", "--reset-stats"],
+)
 def test_locusts_table_counts_what_we_count_pushes_in_bulk_and_resets_too(
     tmp_path: Path, more: list[str], reset: list[str]
 ) -> None:

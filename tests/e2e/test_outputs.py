@@ -124,6 +124,7 @@ def report(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.alone
 def test_the_report_of_a_run_is_made_again_as_it_was_and_an_equal_run_is_no_regression(tmp_path: Path) -> None:
     folders = []
     for name in ("first", "second"):

@@ -75,7 +75,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_make_run_shows_what_the_readme_shows(checkout: Path) -> None:
-    done = make("run", folder=checkout)
+    done = make("run", "ARGS=-t 10s", folder=checkout)
     assert done.returncode == 0, done.stdout
     finished = Finished(0, done.stdout, 0.0, checkout / "reports" / "realistic")
     assert {each["type"] for each in finished.operations()} >= {"CONNECT", "WS", "SIO", "GET", "POST"}
@@ -88,8 +88,8 @@ def test_make_run_shows_what_the_readme_shows(checkout: Path) -> None:
     assert [line.split("  ")[0] for line in printed if line[:1].isalpha() and line[:15].strip() in labels] == labels
 
 
-def test_make_test_runs_pytest(checkout: Path) -> None:
-    assert make("-n", "test", folder=checkout).stdout.strip() == ".venv/bin/python -m pytest"
+def test_make_test_runs_the_tests(checkout: Path) -> None:
+    assert make("-n", "test", "ARGS=-k name", folder=checkout).stdout.strip() == ".venv/bin/python -m tests -k name"
 
 
 def test_make_ui_prints_its_address_and_serves_there(checkout: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_locust_command_of_the_readme_works(tmp_path: Path, checkout: Path, co
     with server() as target:
         words = [word.replace("http://127.0.0.1:8080", target.url) for word in words]
         if "--headless" not in words:
-            words += ["--headless", "-u", "5", "-t", "4s"]
+            words += ["--headless", "-u", "5", "-r", "5", "-t", "6s"]
         if "--processes" in words:
             port = str(free_port())
             words += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]

@@ -122,7 +122,10 @@ def test_a_worker_on_another_machine_says_that_it_cannot_reach_the_embedded_serv
     assert said.code == 1
     assert "cannot reach the embedded server" in said.output
     assert "--host" in said.output
-    assert master.finish(40).code == 0
+    finished = master.finish(40)
+    assert finished.code == 1
+    (reason,) = finished.summary["run"]["invalid_because"]
+    assert re.match("worker 0 left: http://127.0.0.1:[0-9]+: it cannot reach the embedded server", reason)
 
 
 def test_profiles_come_in_their_shares_over_all_workers(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
+from locust_ext.settings import Settings
 from tests import test_layers
 from tests.e2e.runs import ROOT, Finished, Locust, environment, free_port, headless, run_local, server
 
@@ -29,13 +31,15 @@ COMMANDS = [
 ]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 REPORT = ["locust-ext report out", "locust-ext report before/ after/"]
+AFTER_RULES = ["cat out/summary.md", "locust-ext metrics"]
+RULES = re.search(r"```yaml\n(rules:\n.*?)```", README, re.S)
 LOCUST = [command for command in COMMANDS if command.startswith("locust ")]
 
 
 def test_every_command_is_of_a_kind_that_a_test_here_runs() -> None:
     others = [command for command in COMMANDS if command not in LOCUST]
-    assert others == ["make run", "make test", "locust-ext server --port 8080", *REPORT]
-    assert len(LOCUST) == 6
+    assert others == ["make run", "make test", "locust-ext server --port 8080", *REPORT, *AFTER_RULES]
+    assert len(LOCUST) == 7
 
 
 def test_the_readme_fits_one_page_of_a_tired_engineer() -> None:
@@ -164,6 +168,8 @@ def test_the_report_commands_render_and_compare(tmp_path: Path) -> None:
 )
 def test_a_locust_command_of_the_readme_works(tmp_path: Path, checkout: Path, command: str) -> None:
     """As it stands, but for the address, and a run time of seconds without a browser where it asks for one."""
+    assert RULES is not None
+    (tmp_path / "rules.yaml").write_text(RULES.group(1))
     words = shlex.split(command)[1:]
     words[words.index("-f") + 1] = str(ROOT / "locustfiles" / "realistic.py")
     with server() as target:
@@ -181,6 +187,35 @@ def test_a_locust_command_of_the_readme_works(tmp_path: Path, checkout: Path, co
     assert (used > 0) == ("--host" in words)
     if "--ext-report-dir" in words:
         assert (tmp_path / "out" / "summary.json").exists()
+    if "--ext-rules" in words:
+        rules = {each["name"]: each["outcome"] for each in finished.summary["rules"]}
+        assert rules == dict.fromkeys(("round trips", "errors", "enough", "target memory"), "passed")
+        assert "enough" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_the_metrics_command_prints_the_catalogue() -> None:
+    command = [str(Path(sys.executable).with_name("locust-ext")), "metrics"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert RULES is not None
+    for metric in re.findall(r"metric: (\S+?),", RULES.group(1)):
+        assert metric in done.stdout
+
+
+def test_the_links_of_the_documents_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", ROOT / "docs" / "numbers.md"):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_the_settings_of_the_documents_are_all_there_are_with_their_defaults() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "numbers.md").read_text(), re.S)
+    shown = yaml.safe_load(block)
+    defaults = Settings().model_dump()
+    elsewhere = {"realistic", "users", "lifecycle", "messages"}
+    assert set(shown) | elsewhere >= set(defaults)
+    for section, keys in shown.items():
+        for key, value in keys.items():
+            assert defaults[section][key] == value, f"{section}.{key}"
 
 
 def test_the_master_and_worker_commands_of_the_readme_work_together(tmp_path: Path) -> None:

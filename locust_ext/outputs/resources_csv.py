@@ -53,7 +53,7 @@ def resources_csv(snapshot: Snapshot) -> str:
         if period is None:
             row += ["", "", *(_number(values.get(metric)) for metric in METRICS), "", ""]
         else:
-            values = {**_of_period(period), **values}
+            values |= _of_period(period)  # of the same time as `over_limit`
             row += [round(period.start_s, 3), round(period.length_s, 3)]
             row += (_number(values.get(metric)) for metric in METRICS)
             row += ["" if period.lateness_p99_us is None else ms(period.lateness_p99_us), int(period.over_limit)]
@@ -94,7 +94,7 @@ def _of_one(
 
 
 def _of_period(period: GeneratorRow) -> dict[str, float]:
-    """What is known of it without a sample."""
+    """What it says itself, of its own time."""
     lag = {"loop_lag_p99_ms": period.lag_p99_us, "loop_lag_max_ms": period.lag_max_us}
     return {"cpu_percent": round(period.cpu_percent, 1)} | {
         metric: ms(value) for metric, value in lag.items() if value is not None

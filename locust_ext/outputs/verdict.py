@@ -7,7 +7,10 @@ from locust_ext.outputs.text import count_text, percent_text, shown
 
 
 def verdict(snapshot: Snapshot) -> str:
-    """The result in one line: not valid, rules failed, regression, failures, good, …; `so far` while figures are missing."""
+    """The result in one line: not valid, rules failed, regression, failures, good, …; `so far` while figures are missing.
+
+    It is never good where the locustfile's own code raised exceptions, or where rules were given and none had data.
+    """
     if not snapshot.run.valid:
         return "not valid: " + "; ".join(shown(reason, 200) for reason in snapshot.run.invalid_because)
     so_far = "" if snapshot.run.complete else " so far"
@@ -16,6 +19,8 @@ def verdict(snapshot: Snapshot) -> str:
         more = f" and {len(failed) - 3:,} more" if len(failed) > 3 else ""
         word = "rule" if len(failed) == 1 else "rules"
         return f"{word} failed{so_far}: {', '.join(failed[:3])}{more}; {_of_itself(snapshot, so_far)}"
+    if snapshot.rules and not snapshot.has_verdict:
+        return f"nothing to judge{so_far}: no rule had data; {_of_itself(snapshot, so_far)}"
     comparison = snapshot.comparison
     if comparison is not None and comparison.regressions:
         worse = count_text(len(comparison.regressions), "figure")
@@ -38,6 +43,10 @@ def _of_itself(snapshot: Snapshot, so_far: str) -> str:
             return f"no result{so_far}: {what} started, none finished"
         return f"no load{so_far}: nothing was sent"
     finished = count_text(snapshot.finished, "operation")
+    if snapshot.run.exceptions:
+        raised = count_text(snapshot.run.exceptions, "exception")
+        failed = f"{snapshot.failures:,} of {finished} failed" if snapshot.failures else f"{finished}, no failure"
+        return f"the locustfile raised {raised}{so_far}; {failed}"
     if not snapshot.failures:
         return f"good{so_far}: {finished}, no failure"
     share = percent_text(snapshot.failures, snapshot.finished)

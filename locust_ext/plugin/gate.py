@@ -51,13 +51,13 @@ def exit_code(snapshot: Snapshot, has_raised: bool, has_errors: bool) -> int | N
     """The code by `PRECEDENCE`; None where only Locust has something to say.
 
     Rules decide alone between 0 and 3: errors that they tolerate give 0. A measurement that is not valid is an error
-    only where something was asked of it; so is a comparison that says nothing.
+    only where something was asked of it; so is a comparison that says nothing, and so are rules of which none had data.
     """
     is_asked = bool(snapshot.rules) or snapshot.comparison is not None
+    is_inconclusive = snapshot.comparison is not None and not snapshot.comparison.is_conclusive
     found = {
         RAISED: has_raised,
-        NOT_VALID: is_asked
-        and not (snapshot.run.valid and (snapshot.comparison is None or snapshot.comparison.is_conclusive)),
+        NOT_VALID: is_asked and (not snapshot.run.valid or is_inconclusive or not snapshot.has_verdict),
         RULE_FAILED: any(rule.outcome == "failed" for rule in snapshot.rules),
         REGRESSION: snapshot.comparison is not None and bool(snapshot.comparison.regressions),
         ERRORS: has_errors and not snapshot.rules,

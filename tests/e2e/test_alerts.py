@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.e2e.runs import Finished, Locust, Server, headless, run_distributed, run_local, server
+from tests.e2e.runs import Finished, Locust, Server, free_port, headless, run_distributed, run_local, server
 
 pytestmark = pytest.mark.e2e
 
@@ -246,3 +246,12 @@ def test_bad_rules_are_told_before_the_run_starts(tmp_path: Path) -> None:
     assert "rules.yaml: rules[0].metric" in finished.output
     assert "did you mean 'latency_p9" in finished.output
     assert rules.name in finished.output
+
+
+def test_rules_of_which_none_had_data_are_no_pass(tmp_path: Path) -> None:
+    """Nobody listens at the target: there is no latency to judge."""
+    locustfile, _ = files(tmp_path, "rules: [{name: slow, metric: latency_p95, critical: 2s}]")
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    finished = run_local(tmp_path, *headless(2, 3, *ARGUMENTS, "--host", nowhere), locustfile=locustfile)
+    assert finished.code == 4, finished.output
+    assert "nothing to judge: no rule had data" in " ".join(finished.output.split())

@@ -41,6 +41,7 @@ def test_the_example_passes_on_a_good_server(tmp_path: Path, name: str) -> None:
     finished = run_example(tmp_path, name)
     assert finished.code == 0, finished.output
     assert [each for each in finished.summary["rules"] if each["outcome"] in ("failed", "no_data")] == []
+    assert finished.summary["run"]["duration_s"] >= 7.9, "it runs as long as it was told to"
 
 
 def test_the_example_fails_on_a_server_with_errors_and_the_files_that_it_keeps_say_why(tmp_path: Path) -> None:

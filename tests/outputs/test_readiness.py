@@ -18,10 +18,11 @@ from locust_ext.model import (
     RunInfo,
     Snapshot,
 )
-from locust_ext.outputs import REPORTS, console, verdict
+from locust_ext.outputs import REPORTS, console, read_summary, verdict
 from locust_ext.outputs.advice import advice
 from locust_ext.outputs.monitor_text import alerts_text, rules_table
 from locust_ext.outputs.readiness import readiness
+from locust_ext.outputs.summary_json import summary_json
 
 GOOD = Snapshot(
     run=RunInfo(complete=True),
@@ -157,3 +158,19 @@ def test_the_console_tells_what_target_and_generator_used_and_who_leaks() -> Non
 def test_what_is_at_its_limit_is_worth_a_look(stats: ResourceStats, begins: str | None) -> None:
     told = advice(Snapshot(run=RunInfo(complete=True), resources=(stats,)))
     assert [sentence.startswith(begins) for sentence in told] == [True] if begins else told == []
+
+
+def test_a_locustfile_that_raises_is_never_good_nor_ready() -> None:
+    pings = (OperationStats("WS", "ping", ok=5),)
+    snapshot = Snapshot(RunInfo(complete=True, exceptions=3), operations=pings, rules=(Check("a", "passed"),))
+    assert verdict(snapshot) == "the locustfile raised 3 exceptions; 5 operations, no failure"
+    assert readiness(snapshot)[0] == "Cannot say"
+    assert "the locustfile raised 3 exceptions" in readiness(snapshot)[1]
+    assert "Exceptions     3 exceptions of the locustfile's own code" in console(snapshot)
+    assert read_summary(summary_json(snapshot)).run.exceptions == 3
+
+
+def test_rules_of_which_none_had_data_have_judged_nothing() -> None:
+    pings = (OperationStats("WS", "ping", ok=5),)
+    snapshot = Snapshot(RunInfo(complete=True), operations=pings, rules=(Check("a", "no_data"),))
+    assert verdict(snapshot) == "nothing to judge: no rule had data; good: 5 operations, no failure"

@@ -53,6 +53,9 @@ def run(
         (run(rules=("failed",), figures=("worse",)), False, True, 3),
         (run(rules=("failed",), figures=("worse",), valid=False), False, True, 4),
         (run(rules=("passed",), figures=("worse",)), False, True, 5),
+        (run(rules=("no_data", "no_data")), False, True, 4),  # nothing was judged
+        (run(rules=("no_data", "passed")), False, True, 0),
+        (run(rules=("no_data",), figures=("same",)), False, False, 0),
     ],
 )
 def test_several_at_once_come_in_their_order(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from locust.env import Environment
 
 import gc
+from decimal import Decimal
 from time import monotonic
 from typing import Any
 
@@ -217,3 +218,27 @@ def test_the_vocabulary_is_closed() -> None:
     """Besides the list only ``http_<status>`` and ``closed_<code>``."""
     assert all(is_error_class(each) for each in (*ERROR_CLASSES, "http_503", "closed_1011"))
     assert not any(is_error_class(each) for each in ("", "http_", "http_x", "closed", "Timeout", "http_503 ", "404"))
+
+
+@pytest.mark.parametrize(
+    ("length", "counted"),
+    [(-1, 0), (12.4, 12), (2**80, 2**50), (None, 0), ("17", 17), ("much", 0), (float("nan"), 0), (True, 1)],
+)
+def test_what_others_say_of_lengths_can_be_added_up_and_sent(intake: Intake, length: Any, counted: int) -> None:
+    intake.fire(request_type="X", name="x", response_time=1.0, response_length=length, exception=None, context={})
+    found = only(intake)
+    assert (found.ok, found.bytes_received) == (1, counted)
+    assert type(found.bytes_received) is int
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "counted_us"),
+    [(-5, 0), (1e300, 2**50), (Decimal("3.5"), 3500), (float("inf"), 2**50), (float("nan"), None), (0.0004, 0)],
+)
+def test_what_others_say_of_times_can_be_added_up_and_sent(
+    intake: Intake, time_ms: Any, counted_us: int | None
+) -> None:
+    intake.on_request("X", "x", time_ms, 1)
+    found = only(intake)
+    assert found.ok == 1
+    assert found.latency.max_us == counted_us

@@ -43,6 +43,7 @@ __all__ = [
     "install",
     "lifecycle",
     "messages",
+    "shapes",
 ]
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
@@ -70,6 +71,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "RequestTimeout",
         "TargetUnavailable",
     ),
+    "locust_ext.plugin": ("shapes",),
     "locust_ext.plugin.extension": ("Extension", "attach"),
     "locust_ext.plugin.installing": ("install",),
     "locust_ext.plugin.users.agent": ("AgentUser",),
@@ -106,6 +108,7 @@ if TYPE_CHECKING:
         RequestTimeout,
         TargetUnavailable,
     )
+    from locust_ext.plugin import shapes
     from locust_ext.plugin.extension import Extension, attach
     from locust_ext.plugin.installing import install
     from locust_ext.plugin.users.agent import AgentUser

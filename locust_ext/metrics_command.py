@@ -22,8 +22,9 @@ _HEAD: Final = (
     "Metrics of generators and loop lag are judged for each worker."
 )
 _TAIL: Final = (
-    "target.<name> is what the target's own endpoint calls <name>; its unit follows from the end of the name: _bytes, "
-    "_seconds, _ms, _percent, _ratio, _per_second, otherwise a number."
+    'target.<name> is what the target\'s own endpoint (--ext-target-metrics) calls <name>, or <name>{label="value"}: what '
+    "rules name is read by itself. A counter jobs_total is target.jobs_per_second. The unit follows from the end of the "
+    "name: _bytes, _seconds, _ms, _percent, _ratio, _per_second, otherwise a number."
 )
 
 

@@ -109,7 +109,7 @@ MIX = "event, command, query, monitoring, ping, heartbeat"
         (
             "realstic: {}",
             "realstic: unknown key, expected one of realistic, generator, baseline, log, statistics, record, monitor, "
-            "exporter, users, lifecycle, messages; did you mean 'realistic'?",
+            "exporter, shape, rate, users, lifecycle, messages; did you mean 'realistic'?",
         ),
         (
             "realistic: {time_scal: 2}",
@@ -319,6 +319,8 @@ def test_the_json_schema_forbids_unknown_keys_and_names_the_known_ones() -> None
         "record",
         "monitor",
         "exporter",
+        "shape",
+        "rate",
         "users",
         "lifecycle",
         "messages",

@@ -79,6 +79,8 @@ from locust_ext.model.resources import (
 
 ROUND_TRIP_TYPES: Final = ("WS", "SIO")
 """The operation types whose latency is a message's round trip."""
+NO_WORK: Final = frozenset({"CONNECT", "DROP", "POOL", "PUSH", "ALERT"})
+"""Types that are no message or request of a user's: what rates and ``--ext-requests`` do not count."""
 PUSH: Final = "PUSH"
 OTHER: Final = "__other__"
 """The name that takes what comes after the cap on distinct names."""
@@ -193,12 +195,18 @@ class RunInfo:
     seed: int | None = None
     users: int | None = None
     """Most users that were asked for."""
+    shape: str | None = None
+    """What planned the number of users, where a shape did."""
     workers: int = 0
     """Workers that have reported; 0 in one process."""
     versions: Mapping[str, str] = field(default_factory=dict)
     invalid_because: tuple[str, ...] = ()
     ended_because: str | None = None
-    """Why the run ended before its time, where a rule ended it."""
+    """Why the run ended before its time, where a rule or the number of its operations ended it."""
+    target_rate_per_s: float | None = None
+    """Messages a second that were wanted over all users: now, of a run that is over on average; None: no rate was."""
+    exceptions: int = 0
+    """Raised by the locustfile's own code; those of our requests that failed are none."""
     complete: bool = False
     """The run has ended and every worker's last figures are in."""
 
@@ -223,6 +231,10 @@ class Second:
     open_connections: int | None = None
     """At the end of the row; None where no worker said."""
     in_flight: int | None = None
+    users: int | None = None
+    """At the end of the row; None where nobody looked."""
+    planned_users: int | None = None
+    """At the end of the row, by the run's shape; None where there was none."""
     round_trips: int = 0
     min_us: int | None = None
     p50_us: int | None = None
@@ -268,6 +280,12 @@ class Snapshot:
     comparison: Comparison | None = None
     """Where a baseline was given."""
 
+    @property
+    def has_verdict(self) -> bool:
+        """Whether what was asked of the run, by rules or by a baseline, could be answered at all."""
+        is_judged = any(rule.outcome != "no_data" for rule in self.rules)
+        return is_judged or (self.comparison is not None and self.comparison.is_conclusive)
+
     def of_type(self, *types: str) -> tuple[OperationStats, ...]:
         return tuple(operation for operation in self.operations if operation.type in types)
 
@@ -283,6 +301,16 @@ class Snapshot:
     def finished(self) -> int:
         """Operations that ended with a result, without PUSH."""
         return self._total("finished") - self._total("finished", PUSH)
+
+    @property
+    def work_finished(self) -> int:
+        """Messages and requests that ended with a result: `finished` without connects, drops and waits for connections."""
+        return sum(operation.finished for operation in self.operations if operation.type not in NO_WORK)
+
+    @property
+    def achieved_rate_per_s(self) -> float | None:
+        """`work_finished` a second, beside `RunInfo.target_rate_per_s`; None before anything could finish."""
+        return self.work_finished / self.run.duration_s if self.run.duration_s else None
 
     @property
     def failures(self) -> int:

@@ -41,6 +41,9 @@ class Alert:
     fired_s: float | None = None
     acknowledged_s: float | None = None
     resolved_s: float | None = None
+    value_text: str = ""
+    """The value for people, with its unit: `404 ms`; empty: not known (of an earlier report)."""
+    worst_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +62,5 @@ class AlertEvent:
     subject: str = ""
     text: str = ""
     """For people, on one line: `critical: response time p95 812 ms > 500 ms (worker 3)`."""
+    value_text: str = ""
+    """The value for people, with its unit; empty: not known (of an earlier report)."""

@@ -10,6 +10,8 @@ from locust_ext.model import EMPTY, ROUND_TRIP_TYPES, Comparison, Distribution, 
 from locust_ext.outputs.advice import advice
 from locust_ext.outputs.highlights import highlight_rows
 from locust_ext.outputs.monitor_text import alerts_text, leaks, resource_lines, rules_table, rules_text
+from locust_ext.outputs.pace_text import pace_text
+from locust_ext.outputs.shape_text import shape_text
 from locust_ext.outputs.text import (
     change_text,
     count_text,
@@ -51,6 +53,8 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if run.host:
         facts.append(shown(run.host))
     yield "Run", ", ".join(fact for fact in facts if fact)
+    if run.shape:
+        yield "Shape", shape_text(snapshot)
     if snapshot.connects or connections.peak_open or snapshot.dropped:
         failed = snapshot.connects - snapshot.connects_ok
         parts = [f"{snapshot.connects_ok:,} opened", f"{failed:,} failed", f"{snapshot.dropped:,} dropped"]
@@ -65,6 +69,8 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
             f"{_with_rate(traffic.messages_sent, 'sent', run.duration_s)}, "
             f"{_with_rate(traffic.messages_received, 'received', run.duration_s)}",
         )
+    if pace := pace_text(snapshot):
+        yield "Rate", pace
     if snapshot.pushes:
         yield "Pushes", _with_rate(snapshot.pushes_received, "received", run.duration_s)
         if connections.inbox_dropped:
@@ -85,6 +91,11 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield from highlight_rows(snapshot)
     if snapshot.finished:
         yield "Failures", _failures(snapshot)
+    if snapshot.run.exceptions:
+        yield (
+            "Exceptions",
+            f"{count_text(snapshot.run.exceptions, 'exception')} of the locustfile's own code: see Locust's table",
+        )
     if snapshot.cancelled:
         yield (
             "Cancelled",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from locust_ext.model import ACKNOWLEDGED, EMPTY, FIRING, Distribution, Snapshot
+from locust_ext.outputs.pace_text import per_second
 from locust_ext.outputs.text import count_text, ms_text, percent_text, rate_text
 
 _TOLD: Final = ("open", "waiting", "failed", "idle")
@@ -24,6 +25,9 @@ def live_line(before: Snapshot, now: Snapshot) -> str:
     states = now.connections.states
     parts += [", ".join(f"{states[state]:,} {state}" for state in _TOLD if states.get(state))]
     parts.append(f"{rate_text(finished, seconds) or '0/s'} finished")
+    if now.run.target_rate_per_s is not None:
+        work = now.work_finished - before.work_finished
+        parts.append(f"{rate_text(work, seconds) or '0/s'} of {per_second(now.run.target_rate_per_s)} wanted")
     sent = now.traffic.messages_sent - before.traffic.messages_sent
     received = now.traffic.messages_received - before.traffic.messages_received
     if sent or received:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from locust_ext.model import CRITICAL, GENERATOR, MASTER, TARGET, Alert, Check, ResourceStats, Snapshot
+from locust_ext.model import CRITICAL, GENERATOR, MASTER, TARGET, Alert, Check, ResourceStats, Snapshot, Trend
 from locust_ext.outputs.text import count_text, shown
 
 LEAK_LIKELY: Final = "leak likely"
@@ -14,6 +15,11 @@ STATES: Final = {"failed": "FAIL", "warned": "warn", "no_data": "no data", "pass
 MAX_RULES: Final = 12
 MAX_LIMIT: Final = 34
 MAX_SOURCES: Final = 3
+MAX_DETAIL_LINES: Final = 4
+RESTLESS: Final = frozenset({"loop_lag_max_ms", "sent_bytes_per_second", "received_bytes_per_second"})
+"""An extreme value, and what the whole machine's network carries: they rise and fall without a cause in the run."""
+LEAST_RESTLESS_S: Final = 120.0
+"""From this length of a run on their trends are told."""
 _WIDTH: Final = 80
 _MIB: Final = 2**20
 
@@ -45,10 +51,18 @@ def rules_table(rules: Sequence[Check]) -> list[str]:
         cells = f"{row[0]:<7}  {shown(row[1], name):<{name}}  {row[2]:>{value}}  {shown(row[3], limit)}"
         lines.append(cells.rstrip())
         if number and told[number - 1].outcome == "failed" and told[number - 1].text:
-            lines.append(f"         {shown(told[number - 1].text, _WIDTH - 9)}")
+            lines += _detail(told[number - 1].text)
     if len(rules) > MAX_RULES:
         lines.append(f"… {len(rules) - MAX_RULES:,} more")
     return lines
+
+
+def _detail(text: str) -> list[str]:
+    """What came of a rule, on some indented lines; where that is too long, without what its value over the run says."""
+    most = MAX_DETAIL_LINES * (_WIDTH - 20)
+    text = text if len(text) <= most else text.partition("; ")[2] or text
+    lines = textwrap.wrap(shown(text, most), _WIDTH - 9, break_on_hyphens=False)
+    return [f"         {line}" for line in lines[:MAX_DETAIL_LINES]]
 
 
 def _short(limit: str) -> str:
@@ -86,13 +100,25 @@ def alerts_text(snapshot: Snapshot) -> str:
 
 
 def alert_text(alert: Alert) -> str:
-    """`critical p95 up to 812, limit > 500 ms (worker 3), from 12 s to 40 s`."""
+    """`critical p95: 812 ms, limit > 500 ms (worker 3), from 12 s to 40 s`."""
     who = f" (worker {shown(alert.subject, 20)})" if alert.subject else ""
     until = "on" if alert.resolved_s is None else f"to {alert.resolved_s:,.0f} s"
     return (
-        f"{shown(alert.severity, 10)} {shown(alert.rule, 40)}: {alert.worst:,.4g}, limit {shown(alert.limit, 30)}{who}, "
+        f"{shown(alert.severity, 10)} {shown(alert.rule, 40)}: {worst_text(alert)}, limit {shown(alert.limit, 30)}{who}, "
         f"from {alert.since_s:,.0f} s {until}"
     )
+
+
+def worst_text(alert: Alert) -> str:
+    """The worst value with its unit; in an earlier report, which has none, the number."""
+    return shown(alert.worst_text, 30) or f"{alert.worst:,.4g}"
+
+
+def told_trends(snapshot: Snapshot, stats: ResourceStats) -> tuple[Trend, ...]:
+    """The trends that say something: in a run of less than two minutes none of what never rests."""
+    if snapshot.run.duration_s >= LEAST_RESTLESS_S:
+        return stats.trends
+    return tuple(each for each in stats.trends if each.metric not in RESTLESS)
 
 
 def resource_lines(snapshot: Snapshot) -> Iterator[tuple[str, str]]:

@@ -132,10 +132,13 @@ class _Reader:
             scenario=self.maybe(run, "scenario", str, path),
             seed=self.maybe(run, "seed", int, path),
             users=self.maybe(run, "users", int, path),
+            shape=self.maybe(run, "shape", str, path),
             workers=self.get(run, "workers", int, path),
             versions={str(name): str(version) for name, version in self.get(run, "versions", dict, path).items()},
             invalid_because=tuple(map(str, self.get(run, "invalid_because", list, path))),
             ended_because=self.maybe(run, "ended_because", str, path),
+            target_rate_per_s=self.maybe(run, "target_rate_per_s", float, path),
+            exceptions=self.maybe(run, "exceptions", int, path) or 0,
             complete=self.get(run, "complete", bool, path),
         )
 

@@ -150,7 +150,11 @@ def _alert(reader: Takes, alert: Any, path: str) -> Alert:
         _number(reader, alert, "worst", path),
         reader.get(alert, "limit", str, path),
         _number(reader, alert, "since_s", path),
-        *(_maybe_number(reader, alert, key, path) for key in ("fired_s", "acknowledged_s", "resolved_s")),
+        fired_s=_maybe_number(reader, alert, "fired_s", path),
+        acknowledged_s=_maybe_number(reader, alert, "acknowledged_s", path),
+        resolved_s=_maybe_number(reader, alert, "resolved_s", path),
+        value_text=reader.maybe(alert, "value_text", str, path) or "",
+        worst_text=reader.maybe(alert, "worst_text", str, path) or "",
     )
 
 
@@ -165,6 +169,7 @@ def _event(reader: Takes, event: Any, path: str) -> AlertEvent:
         reader.get(event, "limit", str, path),
         reader.maybe(event, "subject", str, path) or "",
         reader.maybe(event, "text", str, path) or "",
+        reader.maybe(event, "value_text", str, path) or "",
     )
 
 

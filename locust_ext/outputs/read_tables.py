@@ -17,18 +17,19 @@ from locust_ext.outputs.timeline_csv import COLUMNS as TIMELINE_COLUMNS
 _FLAGS = ("complete", "valid", "warmup")
 _TIMES = {"loop_lag_p99_ms": "lag_p99_us", "loop_lag_max_ms": "lag_max_us", "send_lateness_p99_ms": "lateness_p99_us"}
 
+_EARLIER_TIMELINE = tuple(column for column in TIMELINE_COLUMNS if column not in ("users", "planned_users"))
 EARLIER_COLUMNS = ("worker", "start_s", "length_s", "cpu_percent", *_TIMES, "over_limit")
 _TIMES_OF_RUN = ("at_s", "start_s", "length_s", *AFTER)
 _NOT_SAMPLED = (*BEFORE, *AFTER)
 
 
 def read_timeline(text: str, source: str = "timeline.csv") -> tuple[Second, ...]:
-    """What `timeline_csv` wrote. `ConfigError` names the line and the column that is wrong."""
+    """What `timeline_csv` wrote, also in an earlier version. `ConfigError` names the line and the column that is wrong."""
     rows = []
-    for line, row in _rows(text, source, TIMELINE_COLUMNS):
+    for line, row in _rows(text, source, TIMELINE_COLUMNS, _EARLIER_TIMELINE):
         values: dict[str, int | None] = {}
         for column in TIMELINE_COLUMNS:
-            number = _number(row[column], source, f"line {line}, {column}")
+            number = _number(row.get(column, ""), source, f"line {line}, {column}")
             if column.endswith("_ms"):
                 values[column[:-3] + "_us"] = None if number is None else round(number * 1000)
             elif number is not None:

@@ -17,7 +17,6 @@ from locust_ext.model import (
     OperationStats,
     PushStats,
     RecoveryStats,
-    RunInfo,
     Snapshot,
     TrafficStats,
     Warmup,
@@ -69,7 +68,7 @@ def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
     errors["by_class"] = snapshot.errors_by_class
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "run": _run(snapshot.run),
+        "run": _run(snapshot),
         "connection_metrics": _connections(snapshot),
         "message_metrics": messages,
         "latency_metrics": latency,
@@ -152,7 +151,8 @@ def _warmup(warmup: Warmup) -> dict[str, Any]:
     }
 
 
-def _run(run: RunInfo) -> dict[str, Any]:
+def _run(snapshot: Snapshot) -> dict[str, Any]:
+    run, wanted, achieved = snapshot.run, snapshot.run.target_rate_per_s, snapshot.achieved_rate_per_s
     facts = {
         "id": run.id or None,
         "started_at": run.started_at,
@@ -161,11 +161,15 @@ def _run(run: RunInfo) -> dict[str, Any]:
         "scenario": run.scenario,
         "seed": run.seed,
         "users": run.users,
+        "shape": run.shape,
         "workers": run.workers,
         "versions": dict(run.versions),
         "valid": run.valid,
         "invalid_because": list(run.invalid_because),
         "ended_because": run.ended_because,
+        "target_rate_per_s": None if wanted is None else round(wanted, 3),
+        "achieved_rate_per_s": None if wanted is None or achieved is None else round(achieved, 3),
+        "exceptions": run.exceptions or None,
         "complete": run.complete,
     }
     return {key: value for key, value in facts.items() if value is not None}

@@ -15,10 +15,14 @@ from locust_ext.outputs.monitor_text import (
     in_order,
     rules_text,
     source_text,
+    told_trends,
     usage_text,
     worst_first,
+    worst_text,
 )
+from locust_ext.outputs.pace_text import pace_text
 from locust_ext.outputs.readiness import readiness
+from locust_ext.outputs.shape_text import shape_text
 from locust_ext.outputs.text import (
     change_text,
     count_text,
@@ -81,6 +85,8 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
     facts += [escaped(run.host)] if run.host else []
     facts += [f"seed {run.seed}"] if run.seed is not None else []
     yield f"| Run | {', '.join(facts)} |"
+    if run.shape:
+        yield f"| Shape | {escaped(shape_text(snapshot), 200)} |"
     if snapshot.connects:
         yield (
             f"| Connections | {snapshot.connects_ok:,} opened, {snapshot.connects - snapshot.connects_ok:,} failed, "
@@ -95,6 +101,8 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
             f"| Messages | {sent:,} sent ({rate_text(sent, seconds)}), "
             f"{received:,} received ({rate_text(received, seconds)}) |"
         )
+    if pace := pace_text(snapshot):
+        yield f"| Rate | {pace} |"
     if snapshot.pushes:
         yield f"| Pushes | {snapshot.pushes_received:,} received |"
         lag = EMPTY.plus(*(push.lag for push in snapshot.pushes if push.lag is not None))
@@ -179,7 +187,8 @@ def _alerts(snapshot: Snapshot) -> Iterator[str]:
         for alert in alerts[:MAX_ALERTS]:
             until = "-" if alert.resolved_s is None else f"{alert.resolved_s:,.0f} s"
             yield (
-                f"| {escaped(alert.severity)} | {escaped(alert.rule)} | {_value(alert.worst)} | {escaped(alert.limit)} | "
+                f"| {escaped(alert.severity)} | {escaped(alert.rule)} | {escaped(worst_text(alert))} | "
+                f"{escaped(alert.limit)} | "
                 f"{escaped(alert.subject)} | {alert.since_s:,.0f} s | {until} | {escaped(alert.state)} |"
             )
         if len(alerts) > MAX_ALERTS:
@@ -197,7 +206,9 @@ def _resources(snapshot: Snapshot) -> Iterator[str]:
         yield "|---|---|---|---|"
         for stats in told[:MAX_SOURCES]:
             leak = stats.leak.text if stats.leak is not None else ""
-            moving = [f"{each.metric} {each.verdict}" for each in stats.trends if each.verdict in _MOVES]
+            moving = [
+                f"{each.metric} {each.verdict}" for each in told_trends(snapshot, stats) if each.verdict in _MOVES
+            ]
             yield (
                 f"| {escaped(source_text(stats))} | {escaped(usage_text(stats), 100)} | {escaped(leak, 120)} | "
                 f"{escaped(', '.join(moving), 300)} |"

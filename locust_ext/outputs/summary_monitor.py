@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from locust_ext.model import GENERATOR, MASTER, TARGET, Alert, AlertEvent, Check, Leak, ResourceStats, Snapshot, Trend
+from locust_ext.outputs.monitor_text import told_trends
 
 
 def resources_part(snapshot: Snapshot, generators: list[dict[str, Any]]) -> dict[str, Any]:
@@ -25,11 +26,11 @@ def resources_part(snapshot: Snapshot, generators: list[dict[str, Any]]) -> dict
 
 
 def trends_part(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """`trends`: of every source and metric."""
+    """`trends`: of every source and metric for which one says something."""
     return [
         {"side": stats.side, "source": stats.source, **_trend(trend)}
         for stats in snapshot.resources
-        for trend in stats.trends
+        for trend in told_trends(snapshot, stats)
     ]
 
 
@@ -87,11 +88,16 @@ def _trend(trend: Trend) -> dict[str, Any]:
 
 
 def _alert(alert: Alert) -> dict[str, Any]:
-    return _present(asdict(alert))
+    return _told(asdict(alert))
 
 
 def _event(event: AlertEvent) -> dict[str, Any]:
-    return _present(asdict(event))
+    return _told(asdict(event))
+
+
+def _told(fields: dict[str, Any]) -> dict[str, Any]:
+    """Without texts that are not known."""
+    return _present({key: value for key, value in fields.items() if value or key not in ("value_text", "worst_text")})
 
 
 def _present(fields: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ COLUMNS: Final = (
     "pushes_received",
     "open_connections",
     "in_flight",
+    "users",
+    "planned_users",
     "round_trips",
     "min_ms",
     "p50_ms",

@@ -47,7 +47,8 @@ class Alerting:
     """One an extension, also where no rules were given: then it does nothing.
 
     In a run the rules are judged right after a second has closed (`evaluate`); without one, once a second, over what the
-    monitor reads. The alerts of a run stand still with its end; those of the time after it are told apart.
+    monitor reads. The alerts of a run stand still with its end; those of the time after it are told apart. Whatever was
+    told as firing is told as resolved when the run begins or ends, or the process: in the log and to the webhook.
     """
 
     def __init__(
@@ -86,16 +87,20 @@ class Alerting:
         """Have the windows kept that the rules look at, and judge what there is without a run."""
         if self._rules is None:
             return
-        for length_s, by_worker in self._evaluator.windows:
-            self._recorder.watch(length_s, by_worker)
+        self._keep_windows()
         if self._rules.webhook is not None:
             self._webhook = Webhook(self._rules.webhook.url, self._rules.webhook.timeout_s)
         self._began_s = monotonic()
         self._ticker.start()
 
+    def _keep_windows(self) -> None:
+        for length_s, by_worker in self._evaluator.windows:
+            self._recorder.watch(length_s, by_worker)
+
     def close(self) -> None:
         """Idempotent; waits a moment for webhooks that are under way."""
         self._ticker.close()
+        self._resolve("the process ended")
         if self._webhook is not None:
             self._webhook.finish(LAST_WORDS_S)
 
@@ -103,7 +108,8 @@ class Alerting:
 
     def begin(self) -> None:
         """A run starts: no alert yet."""
-        self._evaluator.begin()
+        self._resolve("the run began")
+        self._keep_windows()
         self._result = None
         self._is_run = True
         self._began_s = monotonic()
@@ -121,8 +127,15 @@ class Alerting:
         self._look(monotonic(), self._window)
         self._is_run = False
         self._result = (self._evaluator.checks(self._window), self._evaluator.alerts, self._evaluator.events)
-        self._evaluator.begin()
+        self._resolve("the run ended")
         self._began_s = monotonic()
+
+    def _resolve(self, why: str) -> None:
+        """What was looked at is over: tell the alerts that fire as resolved, and begin without any."""
+        events = self._evaluator.finish(monotonic() - self._began_s, why)
+        self._evaluator.begin()
+        for event in events:
+            self._act(event)
 
     def _idle_tick(self, now_s: float) -> None:
         if not self._is_run:
@@ -131,9 +144,12 @@ class Alerting:
     def _look(self, now_s: float, window: Callable[[int | None, str | None], Snapshot]) -> None:
         workers = self._recorder.worker_labels if self._is_run else ("",)
         for event in self._evaluator.evaluate(now_s - self._began_s, window, workers):
-            for action in self._evaluator.actions(event):
-                if action in self._actions:
-                    self._actions[action](event)
+            self._act(event)
+
+    def _act(self, event: AlertEvent) -> None:
+        for action in self._evaluator.actions(event):
+            if action in self._actions:
+                self._actions[action](event)
 
     def _window(self, length_s: int | None, worker: str | None = None) -> Snapshot:
         window = self._recorder.window(length_s, worker)

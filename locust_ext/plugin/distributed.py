@@ -233,6 +233,8 @@ class LocalSide:
         self._environment = environment
         self._recorder = recorder
         self._ticker = Ticker(INTERVAL_S, self._tick)
+        self.before_tick: Callable[[float], None] = _leave
+        """Is called, with the time, before the seconds that are over are closed."""
         self.after_tick: Callable[[float], None] = _leave
         """Is called, with the time, once the seconds that are over have been closed."""
         self.watch = GeneratorWatch(recorder.generator_period)
@@ -249,6 +251,7 @@ class LocalSide:
         self._ticker.start()
 
     def _tick(self, now_s: float) -> None:
+        self.before_tick(now_s)
         self._recorder.tick(now_s)
         slide_windows(self._recorder)
         self.after_tick(now_s)
@@ -283,6 +286,8 @@ class MasterSide:
         self._runner = runner
         self._recorder = recorder
         self._ticker = Ticker(INTERVAL_S, self._tick)
+        self.before_tick: Callable[[float], None] = _leave
+        """Is called, with the time, before the seconds that are over are closed."""
         self.after_tick: Callable[[float], None] = _leave
         """Is called, with the time, once the seconds that are over have been closed."""
         self._refused = 0
@@ -338,6 +343,7 @@ class MasterSide:
             self._recorder.merge(delta, monotonic())
 
     def _tick(self, now_s: float) -> None:
+        self.before_tick(now_s)
         self._recorder.tick(now_s)
         self._look_for_lost()
         slide_windows(self._recorder)

@@ -6,6 +6,8 @@ from locust import User
 
 import socket
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,6 +20,9 @@ from locust_ext.errors import TargetUnavailable
 EMBEDDED = "embedded"
 START_S = 20.0
 STOP_S = 2.0
+LAST_WORDS_S = 1.0
+"""How long `EmbeddedServer.stop` waits for what the server has said at its end."""
+COMMAND = (sys.executable, "-m", "locust_ext.refserver", "--host", "127.0.0.1", "--port", "0")
 
 
 def machine_id() -> str:
@@ -39,14 +44,17 @@ def embedded_classes(user_classes: list[type[User]]) -> list[type[User]]:
 class EmbeddedServer:
     """Started on a free loopback port; ends with `stop`, and by itself when this process dies (its stdin ends)."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+        """``command`` says ``READY <base address>`` once it serves, and ends at SIGTERM or at the end of its stdin."""
+        self._command = list(command)
         self._process: Any = None
+        self._reader: gevent.Greenlet[..., None] | None = None
         self.url = ""
 
     def start(self) -> str:
         """Give the base address once it serves. Blocks the calling greenlet. Raises `TargetUnavailable`."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "locust_ext.refserver", "--host", "127.0.0.1", "--port", "0"],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -59,7 +67,7 @@ class EmbeddedServer:
             self.stop()
             raise TargetUnavailable("the embedded reference server", reason)
         self.url = line.removeprefix("READY ").strip()
-        gevent.spawn(self._pass_on, self._process.stderr)
+        self._reader = gevent.spawn(self._pass_on, self._process.stderr)
         return self.url
 
     @property
@@ -82,6 +90,8 @@ class EmbeddedServer:
         return text.decode(errors="replace").partition("\n")[0]
 
     def _last_words(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=LAST_WORDS_S)  # its streams end a little before it does
         if self._process.poll() is None:
             return ""
         text = self._process.stderr.read().decode(errors="replace").strip()
@@ -94,20 +104,27 @@ class EmbeddedServer:
             for line in iter(stream.readline, b""):
                 sys.stderr.write(f"refserver: {line.decode(errors='replace')}")
         except (OSError, ValueError):
-            return  # `stop` has closed the stream
+            return  # there is nothing left to read, or nobody to tell
 
     def stop(self) -> None:
-        """End the server and wait for its end, at most 2 s; idempotent."""
+        """End the server and wait for its end and its last words, at most 5 s; idempotent. Blocks the calling greenlet."""
         process, self._process = self._process, None
+        reader, self._reader = self._reader, None
         if process is None:
             return
-        process.stdin.close()
+        with suppress(OSError):
+            process.stdin.close()
         if process.poll() is None:
             process.terminate()
             try:
                 process.wait(timeout=STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(timeout=STOP_S)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=STOP_S)
+        if reader is not None:
+            reader.join(timeout=LAST_WORDS_S)  # the server's end ends its stream; one of its children may hold it open
+            reader.kill()
         for stream in (process.stdout, process.stderr):
-            stream.close()
+            with suppress(OSError):
+                stream.close()

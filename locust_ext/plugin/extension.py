@@ -27,27 +27,28 @@ from locust_ext.outputs import REPORTS
 from locust_ext.outputs.console import console
 from locust_ext.outputs.series import series
 from locust_ext.plugin.alerting import Alerting
+from locust_ext.plugin.choices import Choices
 from locust_ext.plugin.distributed import LocalSide, MasterSide, WorkerSide
 from locust_ext.plugin.exporter import Exporter, exporter_options, limits_given, port_of
 from locust_ext.plugin.gate import decide_exit_code, limits_of, tolerance_of
-from locust_ext.plugin.inputs import Inputs, read_inputs
+from locust_ext.plugin.inputs import Inputs
 from locust_ext.plugin.intake import drop_intake, intake_of
 from locust_ext.plugin.interrupt import Ending
 from locust_ext.plugin.leaving import Leavers, leave
 from locust_ext.plugin.monitoring import Monitor, monitor_options
-from locust_ext.plugin.options import local_addresses
-from locust_ext.plugin.percentiles import use_fine_percentiles, use_locusts_percentiles
 from locust_ext.plugin.provided import ProvidedTarget
+from locust_ext.plugin.rate import pace_of, wanted_rate
 from locust_ext.plugin.recording import begin_recording, end_recording
 from locust_ext.plugin.reports import write_reports
+from locust_ext.plugin.requests import wanted_requests, work_of
+from locust_ext.plugin.shapes import Shape
 from locust_ext.plugin.sinks import SinkFeed
 from locust_ext.plugin.telling import LogLines, describe
+from locust_ext.plugin.users.feeding import share_out
 from locust_ext.plugin.users.pool import close_pools
-from locust_ext.plugin.users.rules import UserRules, texts_of
 from locust_ext.plugin.webui import WebPages
 from locust_ext.plugin.worker_exporter import WorkerExporter
-from locust_ext.runtime.process import shared
-from locust_ext.settings import Settings, parse_profiles
+from locust_ext.settings import Settings
 
 logger = logging.getLogger("locust_ext")
 
@@ -93,11 +94,7 @@ class Extension:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.options: Any = environment.parsed_options
-        self.inputs = Inputs()
-        """What was asked for."""
-        self.profiles: dict[str, float] = {}
-        """User profiles and their shares, which add up to 1."""
-        self._rules = UserRules()
+        self._choices = Choices(environment, self.options)
         self.intake = intake_of(environment)
         self.recorder = self.intake.recorder
         self._side: WorkerSide | MasterSide | LocalSide | None = None
@@ -107,6 +104,8 @@ class Extension:
         """The resource monitor of this process: ``start()`` and ``stop()`` it, with a run or without one."""
         self.alerting = Alerting(environment, self.recorder, None, self.monitor.window)
         """The rules and their alerts."""
+        self._pace = pace_of(environment, self.intake)
+        self._work = work_of(environment, self.intake)
         self._comparison: Comparison | None = None
         self._log_lines = LogLines(self.snapshot)
         self._sinks = SinkFeed([], self.snapshot)
@@ -126,15 +125,30 @@ class Extension:
         return isinstance(self.environment.runner, WorkerRunner)
 
     @property
+    def inputs(self) -> Inputs:
+        """What was asked for."""
+        return self._choices.inputs
+
+    @property
     def settings(self) -> Settings:
         """The parameters from ``--ext-config``, or their defaults; on a worker the master's, from the start of a run."""
-        return self.inputs.settings
+        return self._choices.inputs.settings
+
+    @property
+    def profiles(self) -> dict[str, float]:
+        """User profiles and their shares, which add up to 1."""
+        return self._choices.profiles
+
+    def _option(self, name: str) -> Any:
+        return self._choices.option(name)
 
     def open(self) -> None:
         """Check the input, make what the run needs, and listen. Raises `ConfigError`, `TargetUnavailable`."""
         runner = self.environment.runner
         if not self.is_worker:
-            self._read_inputs()
+            self._choices.read()
+            self.recorder.limit_generator(limits_of(self.settings))
+            self._sinks = SinkFeed(self.inputs.sinks, self.snapshot)
             self._target.provide(self.inputs.wait_s)
         if isinstance(runner, WorkerRunner):
             self._side = WorkerSide(runner, self.recorder)
@@ -145,7 +159,7 @@ class Extension:
             self._leavers = Leavers(runner, self.recorder)
         else:
             self._side = LocalSide(self.environment, self.recorder)
-        self._choose_percentiles()
+        self._choices.choose_percentiles()
         self._open_monitor()
         if not self.is_worker and self.environment.web_ui is not None:
             web_ui, metrics = self.environment.web_ui, self._exporter.web_answer
@@ -162,9 +176,11 @@ class Extension:
         if isinstance(self._side, MasterSide | LocalSide):
             self.alerting = Alerting(self.environment, self.recorder, self.inputs.rules, self.monitor.window)
             self.monitor.use(self.inputs.monitor, self._side.watch, self._target.embedded_pid)
+            self._side.before_tick = self._tell_users
             self._side.after_tick = self.alerting.evaluate
             self.monitor.start()
             self.alerting.open()
+            self._exporter.rate_wanted = lambda: self._pace.rate_now
             self._exporter.rules = lambda: limits_given(self.alerting.evaluator.describe())
             self._exporter.open(self.inputs.exporter)
 
@@ -181,6 +197,8 @@ class Extension:
         for hook, listener in self._listeners:
             hook.remove_listener(listener)
         self._listeners.clear()
+        self._pace.close()
+        self._work.close()
         self._exporter.close()
         if self._worker_exporter is not None:
             self._worker_exporter.close()
@@ -193,44 +211,10 @@ class Extension:
         self._sinks.close()
         if self._pages is not None:
             self._pages.close()
-        use_locusts_percentiles()
-        self._rules.undo()
+        self._choices.undo()
         self._target.close()
         drop_intake(self.environment)
         _extensions.pop(self.environment, None)
-
-    # ── before the run ─────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _option(self, name: str) -> Any:
-        return getattr(self.options, name, None)
-
-    def _read_inputs(self) -> None:
-        self.inputs = read_inputs(self.environment, self.options)
-        self._choose_profiles()
-        self._choose_rules()
-        self.recorder.limit_generator(limits_of(self.settings))
-        self._sinks = SinkFeed(self.inputs.sinks, self.snapshot)
-        self._use_source_addresses()
-
-    def _choose_percentiles(self) -> None:
-        """In every process: a worker counts under the buckets that it finds."""
-        if self.settings.statistics.fine_percentiles and not self._option("ext_no_fine_percentiles"):
-            use_fine_percentiles()
-        else:
-            use_locusts_percentiles()
-
-    def _choose_profiles(self) -> None:
-        given = self._option("ext_profiles") or []
-        self.profiles = parse_profiles([given] if isinstance(given, str) else given, self.settings)
-
-    def _choose_rules(self) -> None:
-        """In every process: patterns and generators for the user classes."""
-        patterns, generators = (texts_of(self._option(option)) for option in ("ext_pattern", "ext_generator"))
-        source = self._option("ext_config") or "--ext-config"
-        self._rules.apply(self.settings, patterns, generators, self.environment.user_classes, source)
-
-    def _use_source_addresses(self) -> None:
-        shared().source_addresses = local_addresses(self.options, "ext_source_addresses")
 
     # ── the run ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -243,6 +227,7 @@ class Extension:
         self.options.ext_run_id = run_id
         runner = self.environment.runner
         self.options.ext_workers = getattr(runner, "worker_count", 1) or 1
+        share_out(self.environment)
         assert isinstance(self._side, MasterSide | LocalSide)
         self._comparison = None
         begin_recording(self._option("ext_record"), runner, self.settings.record.max_bytes)
@@ -250,6 +235,10 @@ class Extension:
         self.alerting.begin()
         self.monitor.resume()
         describe(self.recorder, self.environment, self._option("ext_seed"))
+        if isinstance(shape := self.environment.shape_class, Shape):
+            self.recorder.describe(shape=shape.text)
+        self._pace.begin(self.inputs.rate, run_id, self.inputs.warmup_s, self._option("ext_seed"))
+        self._work.begin(self.inputs.requests, run_id)
         every_s = self.settings.log.summary_every_s
         if every_s and self._option("headless") and not self._option("only_summary"):
             self._log_lines.begin(every_s)
@@ -257,16 +246,18 @@ class Extension:
         if self._leavers is not None:
             self._leavers.begin()
 
+    def _tell_users(self, now_s: float) -> None:
+        """Once a second: the users there are, beside those that the shape has planned."""
+        runner, shape = self.environment.runner, self.environment.shape_class
+        planned = shape.planned_users if isinstance(shape, Shape) else None
+        self.recorder.users(now_s, runner.user_count if runner is not None else 0, planned)
+
     def _begin_on_worker(self) -> None:
         assert isinstance(self._side, WorkerSide)
-        if text := self._option("ext_settings"):
-            self.inputs.settings = Settings.model_validate_json(text)
-            self._choose_profiles()
-            self._choose_percentiles()
+        if self._choices.take():
             self.monitor.use(monitor_options(self.options, self.settings, is_worker=True), self._side.watch)
         try:
-            self._choose_rules()
-            self._use_source_addresses()
+            self._choices.apply()
             self._target.join()
         except LocustExtError as error:  # the master has taken it: a file, or an address, that is not of this machine
             assert isinstance(self.environment.runner, WorkerRunner)
@@ -278,6 +269,8 @@ class Extension:
         self._side.begin(
             self._option("ext_run_id") or "", self._option("ext_warmup_s") or 0.0, self._option("ext_epoch") or 0
         )
+        self._pace.begin(wanted_rate(self.options, self.settings.rate), self.recorder.run_id)
+        self._work.begin(wanted_requests(self.options), self.recorder.run_id)
         self.monitor.resume()
 
     def _on_spawning_complete(self, user_count: int, **_: Any) -> None:
@@ -301,6 +294,8 @@ class Extension:
             self._on_test_stop()  # a `stop` that is under way elsewhere makes this one return at once
 
     def _on_test_stop(self, **_: Any) -> None:
+        self._pace.end()
+        self._work.end()
         close_pools(self.environment)  # their connections belong to this run's figures
         self._log_lines.end()
         self._sinks.pause()
@@ -384,7 +379,10 @@ class Extension:
         """Everything measured so far; on the master over all workers, as of their last reports."""
         taken = self.recorder.snapshot(monotonic())
         # To the millisecond, as the reports tell it: every rate in them can be had from it again.
-        run = replace(taken.run, duration_s=round(taken.run.duration_s, 3))
+        raised = (
+            sum(each["count"] for each in self.environment.runner.exceptions.values()) if self.environment.runner else 0
+        )
+        run = replace(taken.run, duration_s=round(taken.run.duration_s, 3), exceptions=raised)
         return self.alerting.told(replace(taken, run=run, comparison=self._comparison))
 
     def stats(self) -> dict[str, Any]:
@@ -393,7 +391,9 @@ class Extension:
         return figures
 
     def series(self, metric: str, seconds: float) -> list[tuple[int, float]]:
-        """`(second, value)` of the run's last ``seconds``, oldest first, by the names of `locust_ext.outputs.series.SERIES`.
+        """`(second, value)` of the run's last ``seconds``, oldest first, by the names of `locust_ext.outputs.series.SERIES`,
+        by those of the rules (``latency_p95``), or of what the monitor reads: ``generator.cpu_percent`` is the highest of
+        all workers, ``generator[2].cpu_percent`` that of worker 2, ``target.memory_bytes``, ``target.queue_depth``.
 
         Seconds count from the start of the run; those in which nothing was measured are left out. `ConfigError` for an
         unknown metric.

@@ -17,7 +17,9 @@ from locust_ext.plugin.gate import load_baseline
 from locust_ext.plugin.limits import check_descriptors
 from locust_ext.plugin.monitoring import MonitorOptions, monitor_options
 from locust_ext.plugin.options import base_address, check_report_dir, seconds, whole_number
+from locust_ext.plugin.rate import WantedRate, wanted_rate
 from locust_ext.plugin.recording import check_record_file
+from locust_ext.plugin.requests import WantedRequests, wanted_requests
 from locust_ext.plugin.sinks import parse_sinks
 from locust_ext.settings import Settings, load_settings
 
@@ -37,6 +39,10 @@ class Inputs:
     """None: none were given."""
     monitor: MonitorOptions = field(default_factory=MonitorOptions)
     exporter: ExporterOptions = field(default_factory=ExporterOptions)
+    rate: WantedRate | None = None
+    """None: each class keeps its own pace."""
+    requests: WantedRequests | None = None
+    """None: the run is not bounded by its work."""
 
 
 def read_inputs(environment: Environment, options: Any) -> Inputs:
@@ -60,9 +66,12 @@ def read_inputs(environment: Environment, options: Any) -> Inputs:
         inputs.baseline = load_baseline(baseline)
     if rules := option("ext_rules"):
         inputs.rules = load_rule_file(rules)
-    inputs.monitor = monitor_options(options, inputs.settings)
+    metrics = [rule.metric for rule in inputs.rules.rules] if inputs.rules is not None else []
+    inputs.monitor = monitor_options(options, inputs.settings, metrics=metrics)
     inputs.exporter = exporter_options(options, inputs.settings.exporter)
     port_of(options, "ext_worker_metrics")
+    inputs.rate = wanted_rate(options, inputs.settings.rate)
+    inputs.requests = wanted_requests(options)
     if folder := option("ext_report_dir"):
         inputs.report_dir = check_report_dir(folder)
     inputs.sinks = parse_sinks(option("ext_sink"))

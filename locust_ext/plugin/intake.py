@@ -18,13 +18,28 @@ from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.errors import OperationError
 from locust_ext.plugin.classify import error_class_of
 from locust_ext.runtime.process import shared
+from locust_ext.runtime.quota import AnyQuota
+from locust_ext.runtime.turns import Turns
 
 logger = logging.getLogger("locust_ext")
 
 Ext = tuple[int | None, int | None, str, str | None, tuple[str, ...]]
 """``(latency_us, service_us, outcome, error_class, tags)`` of an operation whose start was recorded."""
+LARGEST: Final = 2**50
+"""Of one operation, in microseconds or bytes: decades, a petabyte."""
 NOT_COUNTED: Final = ()
 """``ext`` of what is in Locust's statistics and no operation: an alert."""
+
+
+def _whole(number: Any, factor: int = 1) -> int | None:
+    """What somebody else's client says, times ``factor``, as a number that can be added up and sent; None: it is none.
+
+    -1 is a length that is not known to some; floats, decimals and texts of digits occur.
+    """
+    try:
+        return int(min(max(float(number) * factor + 0.5, 0.0), LARGEST))
+    except (TypeError, ValueError, OverflowError):  # NaN too
+        return None
 
 
 class Intake:
@@ -36,6 +51,10 @@ class Intake:
         self._request = environment.events.request
         self._request.add_listener(self.on_request)
         self.fire: Callable[..., None] = self._request.fire
+        self.turns: Turns | None = None
+        """Of the run, where its users share a rate (``--ext-rate``)."""
+        self.quota: AnyQuota | None = None
+        """Of the run, where the number of its operations is given (``--ext-requests``)."""
 
     def on_request(
         self,
@@ -56,12 +75,15 @@ class Intake:
                 request_type, name, latency_us, response_length, outcome, error_class, service_us, tags, True
             )
             return
-        latency_us = None if response_time is None else int(response_time * 1000 + 0.5)
+        latency_us = None if response_time is None else _whole(response_time, 1000)
+        length = response_length
+        if type(length) is not int or not 0 <= length <= LARGEST:
+            length = _whole(length) or 0
         if exception is None:
-            self.recorder.operation(request_type, name, latency_us, response_length or 0)
+            self.recorder.operation(request_type, name, latency_us, length)
             return
         error_class, outcome = error_class_of(exception)
-        self.recorder.operation(request_type, name, latency_us, response_length or 0, outcome, error_class)
+        self.recorder.operation(request_type, name, latency_us, length, outcome, error_class)
 
     def report(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import locust  # noqa: F401 – monkey-patches, before anything below imports a socket
 from locust.env import Environment
+from locust.runners import STATE_INIT
 
 import logging
 import signal
@@ -73,6 +74,16 @@ class Ending:
         self._hurry, self._break_off = hurry, break_off
         self._environment.events.quitting.add_listener(self._on_quitting)
         self._environment.events.quit.add_listener(self._on_quit)
+        if self._environment.shape_class is not None and getattr(self._environment.parsed_options, "headless", False):
+            gevent.signal_handler(signal.SIGTERM, self._on_sigterm)
+
+    def _on_sigterm(self) -> None:
+        """Headless, Locust puts its own handler in place only after the shape has ended; until then it is as Ctrl-C."""
+        runner = self._environment.runner
+        if runner is not None and runner.shape_greenlet:
+            self._on_sigint()
+        elif runner is None or runner.state == STATE_INIT:
+            get_hub().loop.run_callback(self._main.throw, SystemExit(128 + signal.SIGTERM))
 
     def _on_sigint(self) -> None:
         if self._begun_s is None:

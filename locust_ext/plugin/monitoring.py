@@ -6,7 +6,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 
 from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.core.accounting.resources import Keeping, Resources, clean_values
+from locust_ext.core.alerts.metrics import endpoint_series
 from locust_ext.errors import ConfigError
 from locust_ext.model import GENERATOR, MASTER, ResourceSample, ResourceStats, RunInfo, Snapshot
 from locust_ext.plugin.options import flag_of
 from locust_ext.runtime.generator_watch import GeneratorWatch
+from locust_ext.runtime.monitor.prometheus_text import selectors
 from locust_ext.runtime.probes import PidProbe, Probe, context_probe, metrics_probe, pid_probe, port_probe
 from locust_ext.runtime.resources import ResourceMonitor, monitor_interval
 from locust_ext.settings import Settings
@@ -37,8 +39,13 @@ class MonitorOptions:
     """Of the target, as the flags say; not in a worker."""
 
 
-def monitor_options(options: Any, settings: Settings, *, is_worker: bool = False) -> MonitorOptions:
-    """From the flags, and where they are silent from the settings; the target is the master's. Raises `ConfigError`."""
+def monitor_options(
+    options: Any, settings: Settings, *, is_worker: bool = False, metrics: Iterable[str] = ()
+) -> MonitorOptions:
+    """From the flags, and where they are silent from the settings; the target is the master's. Raises `ConfigError`.
+
+    ``metrics``: those that rules are about; of the target's own endpoint they are read without being selected.
+    """
     monitor = settings.monitor
     probes: list[Probe] = []
     if is_worker:
@@ -52,8 +59,27 @@ def monitor_options(options: Any, settings: Settings, *, is_worker: bool = False
         if path.endswith(CONTEXT_PATH):  # a context server tells its figures there
             probes.append(context_probe(url.partition(CONTEXT_PATH)[0], "--ext-target-metrics"))
         else:
-            probes.append(metrics_probe(url, monitor.target_metrics, "--ext-target-metrics"))
+            wanted = _wanted(metrics, getattr(options, "ext_rules", None) or "--ext-rules")
+            probes.append(metrics_probe(url, monitor.target_metrics, "--ext-target-metrics", wanted))
     return MonitorOptions(_interval(options, settings), keeping_of(settings), tuple(probes))
+
+
+def _wanted(metrics: Iterable[str], source: str) -> dict[str, tuple[str, ...]]:
+    """What the rules call it -> the series of the endpoint that it may be. Raises `ConfigError` for what is none."""
+    found: dict[str, tuple[str, ...]] = {}
+    for metric in metrics:
+        if series := endpoint_series(metric):
+            try:
+                selectors(series)
+            except ConfigError:
+                raise ConfigError(
+                    'expected target. and the name of a series, such as target.queue_depth{of="a"}',
+                    source=str(source),
+                    key="metric",
+                    value=metric,
+                ) from None
+            found[metric] = series
+    return found
 
 
 def keeping_of(settings: Settings) -> Keeping:

@@ -54,6 +54,12 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         "[CLASS=]NAME",
         nargs="+",
     )
+    add(
+        "--ext-rate",
+        "messages a second over all users and workers, sent on schedule whether or not the replies have come",
+        "MSGS_PER_S",
+    )
+    add("--ext-requests", "end after N operations over all users and workers; 50/user: after 50 of each user", "N")
     add("--ext-agent-host", "base address of the agent channel, where it is not that of --host", "URL")
     add("--ext-rules", "YAML file with alert rules, which then decide the exit code; default: the shipped ones", "FILE")
     add("--ext-monitor-interval", "seconds between two samples of CPU, memory and the like, from 0.1 to 60 (1)", "S")

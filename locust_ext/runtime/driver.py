@@ -36,6 +36,10 @@ from locust_ext.core.lifecycle.actions import (
 from locust_ext.errors import ConnectFailed
 from locust_ext.runtime.deadline import Alarm
 from locust_ext.runtime.process import ProcessShared
+from locust_ext.runtime.turns import A_TURN_OF_THE_LOOP_S, Turns
+
+AFTER_RAISE_S = 1.0
+"""Pause of a user whose own code (its generator, its `on_connected`) has raised: it may do so each time."""
 
 
 class Driven(Protocol):
@@ -70,7 +74,15 @@ class Driven(Protocol):
 class Driver:
     """One user's; `lost` may be called from the hub or from any greenlet."""
 
-    def __init__(self, pattern: LifecyclePattern, driven: Driven, rng: random.Random, shared: ProcessShared) -> None:
+    def __init__(
+        self,
+        pattern: LifecyclePattern,
+        driven: Driven,
+        rng: random.Random,
+        shared: ProcessShared,
+        turns: Turns | None = None,
+    ) -> None:
+        """``turns``: where its paced messages take their times from; None: `Driven.drive_due_s` says when."""
         self._actions = pattern.actions(rng, monotonic())
         self._driven = driven
         self._shared = shared
@@ -82,12 +94,16 @@ class Driver:
         self._has_begun = False
         self._performing: Action | None = None
         self._is_closed = False
+        self._turns = turns
+        self._turn_s: float | None = None
 
     # ── what the connection tells ──────────────────────────────────────────────────────────────────────────────────
 
     def lost(self, error_class: str) -> None:
         """The open connection went, not by our own doing."""
         self._lost_class = error_class
+        if self._turns is not None:
+            self._turns.leave(self)
         if self._waiter is not None:
             waiter, self._waiter = self._waiter, None
             self._shared.loop.run_callback(waiter.switch, None)
@@ -103,6 +119,8 @@ class Driver:
             # A locustfile's own code has raised out of a deed; Locust has said so and calls `run` again: go on from there.
             now_s = monotonic()
             outcome = Refused(now_s, "lost") if isinstance(self._performing, Connect) else Sent(now_s, good=False)
+            if isinstance(rested := self._perform_pause(Pause(AFTER_RAISE_S)), Lost):
+                outcome = rested
         while (action := self._next(outcome)) is not None:
             self._performing = action
             while type(action) is Send:  # nearly always: what `_next` and `_perform` do, without them
@@ -138,6 +156,8 @@ class Driver:
         if isinstance(action, Pause):
             return self._perform_pause(action)
         assert isinstance(action, Disconnect)
+        if self._turns is not None:
+            self._turns.leave(self)
         self._driven.drive_close(action.code)
         self._lost_class = None
         self._driven.drive_state("idle")
@@ -154,6 +174,10 @@ class Driver:
     def _perform_send(self, action: Send) -> Outcome:
         driven = self._driven
         until_s = math.inf if action.until_s is None else action.until_s
+        if self._turns is not None and action.paced:
+            if driven.drive_due_s(0.0) != math.inf:
+                return self._perform_turn(self._turns, until_s)
+            self._turns.leave(self)  # it has nothing to say any more
         now_s = monotonic()
         due_s = driven.drive_due_s(now_s) if action.paced else now_s
         if due_s > now_s:
@@ -169,6 +193,66 @@ class Driver:
             return self._take_loss()
         return Sent(monotonic(), good)
 
+    # ── paced with others ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _perform_turn(self, turns: Turns, until_s: float) -> Outcome:
+        """`_perform_send` of a user who shares its schedule with others; a turn that it cannot take goes to another."""
+        driven = self._driven
+        if self._lost_class is not None:
+            driven.drive_rest(False)
+            return self._take_loss()
+        due_s = turns.ask(self)
+        try:
+            if due_s is None:
+                driven.drive_rest(True)
+                self._wait_for_turn(until_s)
+                due_s, self._turn_s = self._turn_s, None
+            elif turns.is_starving:
+                gevent.sleep(A_TURN_OF_THE_LOOP_S)
+                turns.rested()
+            driven.drive_rest(False)
+        except BaseException:
+            turns.withdraw(self)
+            given_s, self._turn_s = (self._turn_s if due_s is None else due_s), None
+            if given_s is not None:
+                turns.give_back(given_s)
+            raise
+        turns.withdraw(self)
+        if self._lost_class is not None:
+            if due_s is not None:
+                turns.give_back(due_s)
+            return self._take_loss()
+        if due_s is None:
+            return Rested(monotonic())
+        good = driven.drive_exchange(due_s)
+        if self._lost_class is not None:
+            return self._take_loss()
+        return Sent(monotonic(), good)
+
+    def _wait_for_turn(self, until_s: float) -> None:
+        """Block the calling greenlet until it has a turn, the connection is lost, or it is ``until_s``."""
+        while self._turn_s is None and self._lost_class is None and (left_s := until_s - monotonic()) > 0:
+            waiter = self._waiter = Waiter(get_hub())
+            timer = None
+            if left_s != math.inf:
+                timer = self._shared.loop.timer(left_s)
+                timer.start(waiter.switch, None)
+            try:
+                waiter.get()
+            finally:
+                self._waiter = None
+                if timer is not None:
+                    timer.stop()
+                    timer.close()
+
+    def your_turn(self, due_s: float) -> bool:
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:  # it is being woken for another reason
+            return False
+        self._turn_s = due_s
+        waiter.switch(None)
+        return True
+
     def _take_loss(self) -> Lost:
         """The loss that the pattern has not been told of yet (or one of an unknown kind); it is told once."""
         error_class, self._lost_class = self._lost_class or "lost", None
@@ -177,6 +261,8 @@ class Driver:
     def _perform_pause(self, action: Pause) -> Outcome:
         if self._lost_class is not None:
             return self._take_loss()
+        if self._turns is not None:
+            self._turns.leave(self)
         driven = self._driven
         was_connected = driven.is_connected
         if not was_connected:
@@ -254,6 +340,8 @@ class Driver:
         """End the driving; idempotent, does not block. The connection itself is the user's to close."""
         self._is_closed = True
         self._held = None
+        if self._turns is not None:
+            self._turns.leave(self)
         if self._alarm is not None:
             self._shared.wheel.disarm(self._alarm)
             self._alarm = None

@@ -32,6 +32,8 @@ MAX_SEARCH_S = 5.0
 """The longest pause between two searches for who listens, each through all descriptors of the machine."""
 MAX_PID = 2**22
 FAMILY = "every value"
+PATIENCE = 3
+"""Answers in which a name that a rule uses may be missing: some series begin with the first load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +201,26 @@ PROCESS = (CPU, MEMORY, DESCRIPTORS, MAX_DESCRIPTORS)
 
 
 class MetricsProbe:
-    """The target's own Prometheus endpoint: its ``process_*`` figures, and what was selected beside them."""
+    """The target's own Prometheus endpoint: its ``process_*`` figures, and what was selected beside them.
+
+    ``wanted``: what rules call it -> the series that it may be; they are read too, and a name whose series are in none
+    of the first answers is told.
+    """
 
     source = "metrics"
 
-    def __init__(self, url: WatchedUrl, selected: Iterable[Selector] = ()) -> None:
+    def __init__(
+        self,
+        url: WatchedUrl,
+        selected: Iterable[Selector] = (),
+        wanted: Mapping[str, tuple[Selector, ...]] | None = None,
+    ) -> None:
         self._url = url
         self._selected = tuple(selected)
+        self._awaited = dict(wanted or {})
+        """Those that were in no answer yet, and of which nobody was told."""
+        self._read_too = tuple(each for series in self._awaited.values() for each in series)
+        self._answers = 0
         self._counters: dict[Selector, tuple[float, float]] = {}
         self._pace = Pace(SHARE)
         self._tls: ssl.SSLContext | None = None
@@ -216,7 +231,7 @@ class MetricsProbe:
     def read(self, absences: Absences, within_s: float) -> Reading | None:
         if not self._pace.is_due():
             return None
-        scrape = Scrape(dict.fromkeys((*PROCESS, *self._selected)), self._pace)
+        scrape = Scrape(dict.fromkeys((*PROCESS, *self._selected, *self._read_too)), self._pace)
         if self._url.is_secure and self._tls is None:
             self._tls = new_tls_context()
         try:
@@ -228,9 +243,10 @@ class MetricsProbe:
             return None
         finally:
             self._pace.rest()
-        for selector in self._selected or (CPU, MEMORY, DESCRIPTORS):
+        for selector in self._selected or (() if self._read_too else (CPU, MEMORY, DESCRIPTORS)):
             if selector not in found:
                 self._tell_absent(selector, scrape, absences)
+        self._await(found, scrape, absences)
         return self._reading(found, at_s)
 
     def _tell_absent(self, selector: Selector, scrape: Scrape, absences: Absences) -> None:
@@ -238,6 +254,19 @@ class MetricsProbe:
         if selector.name in scrape.too_many:
             reason = "it has more series than are read: give labels, such as " + selector.name + '{label="value"}'
         absences.tell(f"the target's {self._url.label}", selector.text, reason)
+
+    def _await(self, found: Mapping[Selector, float], scrape: Scrape, absences: Absences) -> None:
+        """Look for what the rules want; when there was time enough, say what the endpoint does not tell."""
+        self._answers += 1
+        for name, series in list(self._awaited.items()):
+            if any(each in found for each in series):
+                del self._awaited[name]
+            elif self._answers >= PATIENCE:
+                del self._awaited[name]
+                if any(each.name in scrape.too_many for each in series):
+                    self._tell_absent(next(each for each in series if each.name in scrape.too_many), scrape, absences)
+                else:
+                    absences.tell(f"the target's {self._url.label}", name, "the endpoint does not tell it")
 
     def _reading(self, found: Mapping[Selector, float], at_s: float) -> Reading | None:
         values: dict[str, float] = {}
@@ -331,9 +360,14 @@ def port_probe(port: object, source: str = "") -> PortProbe:
     return PortProbe(port)
 
 
-def metrics_probe(url: str, selected: Iterable[str] = (), source: str = "") -> MetricsProbe:
-    """The probe of a Prometheus endpoint. ``selected``: names or ``name{label="value"}``. Raises `ConfigError`."""
-    return MetricsProbe(watched_url(url, source), selectors(selected, source))
+def metrics_probe(
+    url: str, selected: Iterable[str] = (), source: str = "", wanted: Mapping[str, Iterable[str]] | None = None
+) -> MetricsProbe:
+    """The probe of a Prometheus endpoint. ``selected``: names or ``name{label="value"}``; ``wanted``: names of rules,
+    each with the series that it may be. Raises `ConfigError`.
+    """
+    series = {name: selectors(texts, source) for name, texts in (wanted or {}).items()}
+    return MetricsProbe(watched_url(url, source), selectors(selected, source), series)
 
 
 def context_probe(base_url: str, source: str = "") -> ContextProbe:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
@@ -17,7 +16,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
@@ -27,6 +25,18 @@ from pydantic_core import ErrorDetails
 
 from locust_ext.errors import ConfigError
 from locust_ext.settings.file import read_yaml as read_yaml, substituted
+from locust_ext.settings.parts import (
+    BaselineSettings as BaselineSettings,
+    ExporterSettings as ExporterSettings,
+    GeneratorSettings as GeneratorSettings,
+    LogSettings as LogSettings,
+    MonitorSettings as MonitorSettings,
+    Part,
+    RecordSettings as RecordSettings,
+    StatisticsSettings as StatisticsSettings,
+)
+from locust_ext.settings.rate import Rate
+from locust_ext.settings.shapes import ShapeSettings
 from locust_ext.settings.types import (
     MIX_NAMES as MIX_NAMES,
     Above0,
@@ -42,11 +52,7 @@ from locust_ext.settings.types import (
 from locust_ext.settings.users import Lifecycle, Messages, UserSettings
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ContextSettings(_Model):
+class ContextSettings(Part):
     """The operations on the context server."""
 
     reads: Share = 0.8
@@ -56,7 +62,7 @@ class ContextSettings(_Model):
     """At least 30 are written: each value begins with a marker."""
 
 
-class ActionShares(_Model):
+class ActionShares(Part):
     """Where a profile's actions go; the shares are normalised."""
 
     agent: Weight = 0.7
@@ -70,7 +76,7 @@ class ActionShares(_Model):
         return self
 
 
-class Profile(_Model):
+class Profile(Part):
     """One kind of user."""
 
     share: Weight
@@ -133,7 +139,7 @@ _PROFILES: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-class RealisticSettings(_Model):
+class RealisticSettings(Part):
     """The realistic scenario."""
 
     time_scale: Above0 = 1.0
@@ -157,89 +163,7 @@ class RealisticSettings(_Model):
         return {name: profile.scaled(self.time_scale) for name, profile in self.profiles.items()}
 
 
-class GeneratorSettings(_Model):
-    """Up to where a process that makes load is trusted with its own latencies; beyond it the run is not valid."""
-
-    max_loop_lag_ms: Above0 = 50.0
-    """How late a due timer may fire, of the 99th percentile of a second."""
-    max_cpu_percent: Above0 = 90.0
-    """100: one core."""
-
-
-class BaselineSettings(_Model):
-    """What does not count as a change against ``--ext-baseline``."""
-
-    tolerance: Weight = 0.10
-    """Relative change of a latency or a throughput."""
-    error_rate_tolerance: Share = 0.001
-    """Difference of two error rates."""
-    latency_tolerance_ms: Weight = 0.0
-    """Differences of latencies up to this never count."""
-    alpha: Annotated[float, BeforeValidator(number), Field(gt=0, le=0.5)] = 0.01
-    """Chance that a comparison of two equal runs calls any figure changed."""
-
-
-class LogSettings(_Model):
-    """What a run without web UI says while it goes on."""
-
-    summary_every_s: Weight = 10.0
-    """Seconds between two lines of live figures; 0: none."""
-
-
-class StatisticsSettings(_Model):
-    """Locust's own statistics."""
-
-    fine_percentiles: bool = True
-    """Percentiles below 100 ms finer than Locust's whole milliseconds."""
-
-
-class RecordSettings(_Model):
-    """What ``--ext-record`` writes."""
-
-    max_bytes: Annotated[int, BeforeValidator(number), Field(ge=1)] = 100_000_000
-    """Size of a process's file at which the recording ends; the run goes on."""
-
-
-class MonitorSettings(_Model):
-    """The resource monitor: how often it looks, and how much of that is kept."""
-
-    interval_s: Annotated[float, BeforeValidator(number), Field(ge=0.1, le=60)] = 1.0
-    """Seconds between two samples."""
-    history: Annotated[int, BeforeValidator(number), Field(ge=10, le=20_000)] = 1000
-    """Samples kept of each source (20,000 of all); beyond it the oldest are joined two and two."""
-    max_age_s: Above0 | None = None
-    """Samples older than this leave the history; null: none does."""
-    target_metrics: list[str] = Field(default_factory=list)
-    """Names of the target's Prometheus metrics that are sampled beside those of its process."""
-    warmup_s: Weight | None = None
-    """Seconds at the start that a leak verdict leaves out; null: a quarter of the run, at least 10 s."""
-
-
-def _ascending(buckets_s: tuple[float, ...]) -> tuple[float, ...]:
-    if not 1 <= len(buckets_s) <= 40 or any(low >= high for low, high in pairwise(buckets_s)):
-        raise wrong("expected 1 to 40 seconds in ascending order")
-    return buckets_s
-
-
-class ExporterSettings(_Model):
-    """The Prometheus metrics of ``--ext-metrics-port``."""
-
-    buckets_s: Annotated[
-        tuple[Annotated[float, BeforeValidator(number), Field(gt=0, le=3600)], ...], AfterValidator(_ascending)
-    ] = (
-        *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
-        *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
-    )
-    """Upper bounds of the histograms, in seconds, ascending."""
-    max_series: Annotated[int, BeforeValidator(number), Field(ge=1000, le=1_000_000)] = 10_000
-    """So many at most; names beyond fall under ``__other__``."""
-    max_names: Annotated[int, BeforeValidator(number), Field(ge=1, le=500)] = 200
-    """So many names of operations have series of their own, the busiest first."""
-    linger_s: Weight = 20.0
-    """Where somebody scrapes: how long the process waits at its end for the final figures to be scraped, too; 0: not."""
-
-
-class Settings(_Model):
+class Settings(Part):
     """Everything that a settings file may hold; every key has a default."""
 
     realistic: RealisticSettings = RealisticSettings()
@@ -250,6 +174,10 @@ class Settings(_Model):
     record: RecordSettings = RecordSettings()
     monitor: MonitorSettings = MonitorSettings()
     exporter: ExporterSettings = ExporterSettings()
+    shape: ShapeSettings | None = None
+    """How many users there are at which moment; null: ``--users``, or a shape class of the locustfile."""
+    rate: Rate = None
+    """Messages a second over all users and workers, as an open loop; null: each class keeps its own pace."""
     users: dict[str, UserSettings] = Field(default_factory=dict)
     """By the name of the class; instead of what its code says."""
     lifecycle: Lifecycle = Field(default_factory=dict)
@@ -405,7 +333,8 @@ def _keys_at(location: list[int | str]) -> list[str]:
             model = UserSettings
         elif isinstance(part, str) and part in model.model_fields:
             annotation = model.model_fields[part].annotation
-            for inner in (annotation, *get_args(annotation)):
+            inners = get_args(annotation)
+            for inner in (annotation, *inners, *(deeper for each in inners for deeper in get_args(each))):
                 if isinstance(inner, type) and issubclass(inner, BaseModel):
                     model = inner
     return list(model.model_fields)

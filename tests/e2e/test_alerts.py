@@ -35,7 +35,7 @@ WINDOW_S = 2
 RULES = f"""
 rules:
   - {{name: slow, metric: latency_p95, where: {{type: WS}}, window: {WINDOW_S}s, critical: 150ms}}
-  - {{name: failing, metric: error_ratio, where: {{type: WS}}, window: {WINDOW_S}s, warning: 5%, critical: 20%}}
+  - {{name: failing, metric: error_ratio, where: {{type: WS}}, window: {WINDOW_S}s, warning: 5%, critical: 35%}}
   - {{name: dropping, metric: drops, window: {WINDOW_S}s, critical: "> 3"}}
   - {{name: leaking, metric: target.memory_bytes, window: {WINDOW_S}s, critical: 250MB}}
 """

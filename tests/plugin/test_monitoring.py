@@ -6,6 +6,7 @@ from locust import constant, task
 from locust.env import Environment
 from locust.event import Events
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.pywsgi import WSGIServer
 
 from locust_ext.errors import ConfigError
 from locust_ext.model import ResourceStats, Snapshot
@@ -173,6 +175,56 @@ rules:
     assert extension.snapshot().rules == snapshot.rules, "what the run came to stands still"
 
 
+@pytest.fixture
+def hooks() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Where webhooks go to, and what came."""
+    got: list[dict[str, Any]] = []
+
+    def take(environ: Any, start_response: Any) -> list[bytes]:
+        got.append(json.loads(environ["wsgi.input"].read()))
+        start_response("200 OK", [("Content-Length", "0")])
+        return []
+
+    server = WSGIServer(("127.0.0.1", 0), take, log=None)
+    server.start()
+    yield f"http://127.0.0.1:{server.server_port}/", got
+    server.stop()
+
+
+def test_what_was_told_as_firing_is_told_as_resolved_when_a_run_begins_or_ends_or_the_process(
+    environment: Environment,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    hooks: tuple[str, list[dict[str, Any]]],
+) -> None:
+    url, got = hooks
+    given = rules(
+        tmp_path,
+        f"""
+webhook: {{url: "{url}"}}
+rules: [{{name: memory, metric: generator.memory_bytes, window: 1s, critical: 1MB, on_critical: [log, webhook]}}]
+""",
+    )
+    caplog.set_level(logging.INFO, "locust_ext")
+    extension = attach(environment, ext_monitor_interval="0.1", ext_rules=given)
+    runner = environment.runner
+    assert runner is not None
+    eventually(lambda: ("memory", "critical", "firing") in events(extension))
+    runner.start(1, spawn_rate=1)
+    eventually(lambda: extension.alerting.describe()["is_run"])
+    eventually(lambda: ("memory", "critical", "firing") in events(extension))
+    runner.stop()
+    assert events(extension) == [("memory", "critical", "firing")], "the run's own result is as it was at its end"
+    assert [each.state for each in extension.snapshot().alerts] == ["firing"]
+    eventually(lambda: [each.state for each in extension.alerting.evaluator.alerts] == ["firing"])
+    extension.close()
+    assert [each["state"] for each in got] == ["firing", "resolved"] * 3
+    whys = [each["text"].rpartition(", ")[2] for each in got if each["state"] == "resolved"]
+    assert whys == ["the run began)", "the run ended)", "the process ended)"]
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Alert memory: ")]
+    assert [text.split()[2] for text in said] == ["critical:", "resolved:"] * 3
+
+
 def test_a_critical_alert_that_records_is_a_failure_of_locusts_and_no_operation_of_ours(
     environment: Environment, tmp_path: Path
 ) -> None:
@@ -228,3 +280,32 @@ def test_a_prometheus_endpoint_is_watched_with_the_names_that_the_settings_selec
     assert target.source == "metrics"
     assert target.value("memory_bytes") > 10e6
     assert target.value("refserver_context_keys") >= 0
+
+
+def test_what_rules_name_of_the_endpoint_is_read_without_being_selected(
+    environment: Environment, server: Server, tmp_path: Path
+) -> None:
+    given = rules(
+        tmp_path,
+        """
+rules:
+  - {name: keys, metric: target.refserver_context_keys, window: 2s, critical: 1000}
+  - {name: requests, metric: target.refserver_http_requests_per_second, window: 2s, low_critical: "< 0.001/s"}
+""",
+    )
+    extension = attach(
+        environment, ext_monitor_interval="0.2", ext_rules=given, ext_target_metrics=f"{server.url}/metrics"
+    )
+    evaluator = extension.alerting.evaluator
+    eventually(lambda: all(each["values"] for each in evaluator.describe()))
+    told = [(each["name"], each["values"][0]["text"]) for each in evaluator.describe()]
+    assert told == [("keys", "0"), ("requests", "0/s")], "its own scrapes are none of its requests"
+
+
+def test_a_rule_that_names_no_series_is_refused_where_an_endpoint_is_read(
+    environment: Environment, server: Server, tmp_path: Path
+) -> None:
+    given = rules(tmp_path, "rules: [{name: a, metric: target.queue-depth, critical: 5}]")
+    with pytest.raises(ConfigError) as raised:
+        attach(environment, ext_rules=given, ext_target_metrics=f"{server.url}/metrics")
+    assert str(raised.value).startswith(f"{given}: metric: expected target. and the name of a series")

@@ -256,6 +256,42 @@ def test_a_metric_that_is_not_there_is_absent_with_one_warning_and_no_secret(cap
     ]
 
 
+def test_what_rules_want_is_read_without_being_selected(caplog: pytest.LogCaptureFixture) -> None:
+    bodies = iter([b"jobs_total 10\nqueue 4\n", b"jobs_total 30\nqueue 5\n"])
+    wanted = {"target.jobs_per_second": ["jobs_total", "jobs_per_second"], "target.queue": ["queue"]}
+    with answering(lambda sock, _: sock.sendall(http(next(bodies)))) as (port, _):
+        probe = Eager(metrics_probe(f"http://127.0.0.1:{port}/", ["queue"], wanted=wanted))
+        assert probe.values() == {"queue": 4}
+        gevent.sleep(0.02)
+        found = probe.values()
+    assert (sorted(found), found["queue"]) == (["jobs_per_second", "queue"], 5)
+    assert found["jobs_per_second"] > 0
+    assert caplog.records == []
+
+
+def test_what_rules_want_and_the_endpoint_never_tells_is_said_once_after_some_answers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bodies = iter([b"a 1\n", b"a 1\nlate 1\n", b"a 1\n", b"a 1\n", b"a 1\n"])
+    wanted = {
+        "target.late": ["late"],
+        "target.nowhere": ["nowhere"],
+        "target.no_per_second": ["no_total", "no_per_second"],
+    }
+    with answering(lambda sock, _: sock.sendall(http(next(bodies)))) as (port, _):
+        probe = Eager(metrics_probe(f"http://127.0.0.1:{port}/m", wanted=wanted))
+        for _ in range(2):
+            probe.read()
+        assert caplog.records == []
+        for _ in range(3):
+            probe.read()
+    label = f"the target's http://127.0.0.1:{port}/m"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"monitor: target.nowhere of {label} is absent: the endpoint does not tell it",
+        f"monitor: target.no_per_second of {label} is absent: the endpoint does not tell it",
+    ]
+
+
 def test_a_megabyte_of_metrics_is_read_while_the_loop_goes_on() -> None:
     lines = b"".join(b'http_requests_total{route="/path/%d",code="200"} %d\n' % (n, n) for n in range(20_000))
     assert len(lines) > 10**6

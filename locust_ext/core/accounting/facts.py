@@ -25,7 +25,7 @@ class RunFacts:
         self._told: dict[str, Any] = {}
         self._versions: dict[str, str] = {}
 
-    def tell(self, facts: Mapping[str, str | int | None], versions: Mapping[str, str] | None) -> None:
+    def tell(self, facts: Mapping[str, str | float | None], versions: Mapping[str, str] | None) -> None:
         """Fields of `RunInfo` by name; None says nothing. `users` keeps the largest number."""
         for fact, value in facts.items():
             if value is None:
@@ -42,6 +42,12 @@ class RunFacts:
         """The measurement is not valid for this reason; bounded."""
         if len(self.reasons) < MAX_REASONS:
             self.reasons[reason] = None
+
+    @property
+    def target_rate_per_s(self) -> float | None:
+        """Messages a second that are wanted now; None: none are."""
+        told: float | None = self._told.get("target_rate_per_s")
+        return told
 
     def fields(self) -> dict[str, Any]:
         """The fields of `RunInfo` that were told."""

@@ -95,7 +95,7 @@ class Reading:
         rows: tuple[Second, ...] = (),
     ) -> Snapshot:
         return Snapshot(
-            run=RunInfo(id=self.totals.run_id, duration_s=duration_s),
+            run=RunInfo(id=self.totals.run_id, duration_s=duration_s, target_rate_per_s=self.facts.target_rate_per_s),
             operations=sums.operations(in_flight),
             connections=sums.connection_stats(*gauges),
             traffic=sums.traffic_stats(),

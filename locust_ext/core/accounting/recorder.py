@@ -167,15 +167,32 @@ class Recorder(OwnCounts):
         scenario: str | None = None,
         seed: int | None = None,
         users: int | None = None,
+        shape: str | None = None,
         ended_because: str | None = None,
+        target_rate_per_s: float | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> None:
         """Tell facts of the run that the recorder cannot know; may be called several times, None says nothing.
 
         `users` keeps the largest number told; `host` loses a password or a query it may have.
         """
-        told = {"started_at": started_at, "host": host, "scenario": scenario, "seed": seed, "users": users}
-        self._facts.tell({**told, "ended_because": ended_because}, versions)
+        told: dict[str, str | float | None] = {
+            "started_at": started_at,
+            "host": host,
+            "scenario": scenario,
+            "seed": seed,
+            "users": users,
+        }
+        told |= {"shape": shape, "ended_because": ended_because, "target_rate_per_s": target_rate_per_s}
+        self._facts.tell(told, versions)
+
+    def users(self, now: float, present: int, planned: int | None = None) -> None:
+        """So many users there are at this monotonic time, over all workers, and so many the run's shape has planned.
+
+        About once a second in the master and in a process on its own, before `tick`; for the timeline.
+        """
+        if self._times.ended is None:
+            self._seconds.tell_users(self._times.run_s(now), present, planned)
 
     def limit_generator(self, limits: Limits) -> None:
         """Up to where the processes that make the load are trusted, from the next run on."""

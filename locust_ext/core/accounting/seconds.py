@@ -162,6 +162,8 @@ class Seconds:
         self.windows_from_s = 0.0
         """Windows hold no second that began before: the warm-up's, or that of a reset."""
         self._gauges: dict[str, list[int]] = {}
+        self._users: dict[int, tuple[int, int | None]] = {}
+        """Second that is not closed -> (users, planned users) at its end."""
         self._begin_at(0)
 
     def reset(self, now_s: float) -> None:
@@ -202,6 +204,12 @@ class Seconds:
         if is_by_worker:
             self.windows.count(delta, self._names)
 
+    def tell_users(self, now_s: float, present: int, planned: int | None) -> None:
+        """So many users are there at the end of the second that is nearest."""
+        second = round(now_s) - 1
+        if second >= self._next:
+            self._users[second] = (present, planned)
+
     def advance(self, now_s: float) -> None:
         """So late is it in the run."""
         self.now_s = max(now_s, self.now_s)
@@ -224,6 +232,7 @@ class Seconds:
                 if len(self._recent) > self.windows.longest_s:
                     self._recent.popleft()
                 self.windows.close(second.sums, second.by_worker)
+            self._users.pop(self._next, None)
             self._next += 1
 
     def recent(self, length_s: int) -> tuple[Second, ...]:
@@ -253,4 +262,8 @@ class Seconds:
         gauges.update(second.gauges)
         for worker in lost:
             gauges.pop(worker, None)
-        return second.row(start_s, gauges, is_complete)
+        row, latency = second.row(start_s, gauges, is_complete)
+        if start_s in self._users:
+            users, planned = self._users[start_s]
+            row = replace(row, users=users, planned_users=planned)
+        return row, latency

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from locust_ext.core.alerts.metrics import METRICS
+from locust_ext.core.alerts.metrics import METRICS, endpoint_series
 from locust_ext.core.alerts.reads import Values
 from locust_ext.core.alerts.rules import Rule
 from locust_ext.core.alerts.units import Limit, value_text
@@ -120,6 +120,7 @@ def _worker(subject: str) -> str:
 
 def _no_data(rule: Rule) -> str:
     near = [] if rule.metric in METRICS else difflib.get_close_matches(rule.metric, METRICS, n=1, cutoff=0.8)
-    hint = f" (the target's endpoint may not tell it; did you mean {near[0]}?)" if near else ""
+    hint = f" (the endpoint of --ext-target-metrics has not told it{f'; did you mean {near[0]}?' if near else ''})"
+    hint = hint if endpoint_series(rule.metric) else ""
     meaning = {"pass": "which passes", "fail": "which fails"}.get(rule.no_data, "so nothing to judge")
     return f"no data, {meaning}{hint}"

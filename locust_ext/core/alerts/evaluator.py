@@ -103,6 +103,14 @@ class Evaluator:
         self._events.extend(events)
         return tuple(events)
 
+    def finish(self, now_s: float, why: str) -> tuple[AlertEvent, ...]:
+        """What was looked at is over: all spells end. The events of those that had fired; `begin` is to come."""
+        events: list[AlertEvent] = []
+        for key, spell in list(self._active.items()):
+            self._after(key, spell, spell.end(now_s, why), events)
+        self._events.extend(events)
+        return tuple(events)
+
     def _values(self, number: int, rule: Rule, reader: Reader) -> Values:
         values = reader.values(rule, rule.window_s)
         if rule.of.is_tally:

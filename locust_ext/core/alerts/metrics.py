@@ -40,6 +40,8 @@ class Metric:
     """Its subjects are the workers themselves; others are one value, or are asked of each worker alone."""
     at_most: float | None = None
     """The largest value that it can have."""
+    at_least: float | None = 0.0
+    """The smallest; None: it may be negative."""
     is_tally: bool = False
     """Nothing of it in a window is 0, once there was something in the run."""
     judges_run: bool = True
@@ -280,13 +282,54 @@ _SUFFIXES: Final = {
 """How a name of the target's own endpoint ends -> its unit, and how many of that unit one is."""
 
 
+_PROCESS: Final = {
+    "process_cpu_seconds_total": "cpu_percent",
+    "process_cpu_seconds_per_second": "cpu_percent",
+    "process_resident_memory_bytes": "memory_bytes",
+    "process_open_fds": "descriptors",
+}
+"""What the endpoint calls a figure that every target has -> what it is called here."""
+_COUNTER: Final = "_total"
+_RATE: Final = "_per_second"
+
+
 def metric_named(name: str) -> Metric | None:
     """The metric that a rule means; None: there is none. The unit of a target's own is told by its name's end."""
     if name in METRICS:
         return METRICS[name]
     own = name.removeprefix(_TARGET)
-    if own == name or not own or any(char.isspace() for char in own):
+    if own == name or not own or any(char.isspace() for char in own) or meant_by(name) is not None:
         return None
     base = own.partition("{")[0]
     unit, factor = next((found for end, found in _SUFFIXES.items() if base.endswith(end)), ("", 1.0))
-    return Metric(unit, f"target's {own}", "read from the target's own endpoint", reads.target(own, factor))
+    at_least = 0.0 if base.endswith(_RATE) else None
+    return Metric(
+        unit, f"target's {own}", "read from the target's own endpoint", reads.target(own, factor), at_least=at_least
+    )
+
+
+def meant_by(name: str) -> str | None:
+    """What is called otherwise here than by the target's endpoint: `target.jobs_total` -> `target.jobs_per_second`.
+
+    Counters are read as their increase a second. None: the name is right, or no such one.
+    """
+    own = name.removeprefix(_TARGET)
+    base, brace, labels = own.partition("{")
+    if own == name:
+        return None
+    if own in _PROCESS:
+        return _TARGET + _PROCESS[own]
+    return f"{_TARGET}{base.removesuffix(_COUNTER)}{_RATE}{brace}{labels}" if base.endswith(_COUNTER) else None
+
+
+def endpoint_series(name: str) -> tuple[str, ...]:
+    """The series of the target's endpoint that a rule on this metric may mean; empty: none, it is not of an endpoint.
+
+    `target.queue_depth` is `queue_depth`; `target.jobs_per_second` is the counter `jobs_total`, or a gauge of that name.
+    """
+    own = name.removeprefix(_TARGET)
+    if own == name or name in METRICS or not own:
+        return ()
+    base, brace, labels = own.partition("{")
+    counter = (f"{base.removesuffix(_RATE)}{_COUNTER}{brace}{labels}",) if base.endswith(_RATE) else ()
+    return (*counter, own)

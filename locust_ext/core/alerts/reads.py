@@ -86,10 +86,10 @@ def in_flight(view: View, where: Where) -> Values:
 
 
 def rate_ratio(view: View, where: Where) -> Values:
-    target = getattr(view.snapshot.run, "target_rate_per_s", None)
+    target = view.snapshot.run.target_rate_per_s
     if not target or not view.seconds:
         return NOTHING
-    return {"": view.snapshot.finished / view.seconds / target}
+    return {"": view.snapshot.work_finished / view.seconds / target}
 
 
 def connections_open(view: View, where: Where) -> Values:

@@ -108,9 +108,11 @@ class Rule:
             if given is None:
                 limit = None
             elif isinstance(given, int | float) and not isinstance(given, bool):
-                limit = limit_of(given, metric.unit, default, at_most=metric.at_most)
+                limit = limit_of(given, metric.unit, default, at_most=metric.at_most, at_least=metric.at_least)
             else:
-                limit = parse_limit(given, metric.unit, default=default, at_most=metric.at_most)
+                limit = parse_limit(
+                    given, metric.unit, default=default, at_most=metric.at_most, at_least=metric.at_least
+                )
         except ConfigError as error:
             raise error.under(key) from None
         return self.with_limits({slot(key, limit, default): limit})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from locust_ext.core.alerts.metrics import METRICS, Metric, metric_named
+from locust_ext.core.alerts.metrics import METRICS, Metric, meant_by, metric_named
 from locust_ext.core.alerts.rules import (
     ACTIONS,
     DEFAULT_WINDOW_S,
@@ -35,6 +35,9 @@ _KEYS: Final = (
     *("hysteresis", "resolve_after"),
 )
 _WHERE: Final = ("type", "name", "tags", "worker", "class")
+_OWN_TYPES: Final = ("WS", "SIO", "CONNECT", "SEND", "PUSH", "DROP", "POOL")
+_TYPES: Final = frozenset((*_OWN_TYPES, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""The types of our own users and of Locust's: another case of one of them is a slip, any other word somebody's own."""
 _SYNONYMS: Final = {
     "p50": "latency_p50",
     "p90": "latency_p90",
@@ -137,8 +140,9 @@ def _file(document: dict[Any, Any]) -> Rules:
 
 
 def _webhook(given: object) -> Webhook:
-    if not isinstance(given, dict):
-        raise ConfigError("expected a mapping of keys", key="webhook")
+    if not isinstance(given, dict):  # a secret may stand in it: it is not shown
+        what = "text" if isinstance(given, str) else type(given).__name__
+        raise ConfigError(f'expected a mapping such as {{url: "https://…"}}, not a {what}', key="webhook")
     _known(given, ("url", "timeout_s"), "webhook")
     url = given.get("url")
     try:
@@ -159,13 +163,15 @@ def _rule(given: object) -> Rule:
         raise ConfigError("expected a mapping of keys", value=given)
     _known(given, _KEYS, "")
     name = _text(given, "name")
+    if name.strip() in (".", ".."):
+        raise ConfigError("expected another name: browsers rewrite an address with it", key="name", value=name)
     metric = _metric(_text(given, "metric"))
     where = _where(given["where"], given["metric"], metric) if given.get("where") is not None else EVERYTHING
     window_s = _window(given.get("window", DEFAULT_WINDOW_S))
     for_s = _for(given.get("for", 0), window_s)
     no_data = given.get("no_data", "ignore")
     if no_data not in NO_DATA:
-        raise _unknown("no_data", no_data, NO_DATA)
+        raise _unknown("no_data", _told(no_data), NO_DATA)
     on_warning, on_critical = (_actions(given, key, window_s) for key in ("on_warning", "on_critical"))
     record = given.get("record", False)
     if not isinstance(record, bool):
@@ -202,7 +208,9 @@ def _with_limits(rule: Rule, given: Mapping[str, Any], metric: Metric) -> Rule:
             continue
         default = "<" if key.startswith("low_") else ">"
         try:
-            limit = parse_limit(given[key], metric.unit, default=default, at_most=metric.at_most)
+            limit = parse_limit(
+                given[key], metric.unit, default=default, at_most=metric.at_most, at_least=metric.at_least
+            )
         except ConfigError as error:
             raise error.under(key) from None
         field = slot(key, limit, default)
@@ -215,6 +223,13 @@ def _with_limits(rule: Rule, given: Mapping[str, Any], metric: Metric) -> Rule:
 def _metric(name: str) -> Metric:
     metric = metric_named(name)
     if metric is None:
+        if (meant := meant_by(name)) is not None:
+            raise ConfigError(
+                "expected what the monitor calls it: counters are read as their increase a second",
+                key="metric",
+                value=name,
+                nearest=meant,
+            )
         near = _SYNONYMS.get(name.lower()) or next(iter(difflib.get_close_matches(name, METRICS, n=1)), None)
         raise ConfigError("unknown metric; locust-ext metrics lists them", key="metric", value=name, nearest=near)
     return metric
@@ -234,6 +249,11 @@ def _where(given: object, name: str, metric: Metric) -> Where:
     if worker is not None and (not isinstance(worker, str) or not worker):
         raise ConfigError("expected a worker's number, or * for each", key="where.worker", value=worker)
     types = _texts(given.get("type"), "where.type")
+    for each in types:
+        if each not in _TYPES and each.upper() in _TYPES:
+            raise ConfigError(
+                "expected a type as the statistics name it", key="where.type", value=each, nearest=each.upper()
+            )
     pattern = given.get("name")
     if pattern is not None and (not isinstance(pattern, str) or not pattern):
         raise ConfigError("expected a name, in which * stands for any text", key="where.name", value=pattern)
@@ -265,7 +285,7 @@ def _window(given: object) -> int | None:
     except ConfigError:
         seconds = 0.0
     if not seconds.is_integer() or not 1 <= seconds <= MAX_WINDOW_S:
-        raise ConfigError("expected whole seconds from 1s to 1h, or run", key="window", value=given)
+        raise ConfigError("expected whole seconds from 1s to 1h, or run", key="window", value=_told(given))
     return int(seconds)
 
 
@@ -273,6 +293,7 @@ def _for(given: object, window_s: int | None) -> float:
     try:
         seconds = parse_duration_s(given)
     except ConfigError as error:
+        error.value = _told(given)
         raise error.under("for") from None
     if seconds and window_s is None:
         raise ConfigError("expected no for: with window run a rule is judged once, at the end", key="for", value=given)
@@ -298,6 +319,19 @@ def _number(given: object, key: str, expected: str, low: float, high: float) -> 
     if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given <= high:
         raise ConfigError(f"expected a number {expected}", key=key, value=given)
     return float(given)
+
+
+class _Null:
+    """An empty value in a message: None there means that no value is to be shown."""
+
+    def __repr__(self) -> str:
+        return "null"
+
+    __str__ = __repr__
+
+
+def _told(given: object) -> object:
+    return _Null() if given is None else given
 
 
 def _text(given: Mapping[str, Any], key: str) -> str:

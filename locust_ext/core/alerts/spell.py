@@ -33,6 +33,7 @@ class Spell:
     severity: str
     subject: str
     limit: Limit
+    """The one that was broken last: a limit that was changed, and is kept, is not told of what fired before it."""
     value: float
     since_s: float
     seen_s: float
@@ -74,14 +75,12 @@ class Spell:
     def kept_by(self, rule: Rule, limit: Limit | None, value: float, now_s: float) -> AlertEvent | None:
         """The limit (None: there is none any more) is kept by this value; gives the event if the alert resolves now."""
         is_other = limit is not self.limit
-        if limit is not None:
-            self.rule, self.limit = rule, limit
         self.is_broken = False
         self._take(value, now_s)
         self.kept += 1
         self.cleared = self.cleared + 1 if self.limit.is_cleared_by(value, rule.hysteresis) else 0
         if is_other or self.cleared >= rule.resolve_after or self.kept >= rule.resolve_after * WITHIN_MARGIN:
-            return self.end(now_s)
+            return self.end(now_s, f"now {limit.text}" if limit is not None and limit.text != self.limit.text else "")
         return None
 
     def missing(self, now_s: float) -> AlertEvent | None:
@@ -124,6 +123,7 @@ class Spell:
             limit=self.limit.text,
             subject=self.subject,
             text=self._text(why),
+            value_text=value_text(self.value, self.rule.of.unit),
         )
 
     def _text(self, why: str) -> str:
@@ -140,6 +140,7 @@ class Spell:
         """As it stands."""
         if self._told is not None:
             return self._told
+        unit = self.rule.of.unit
         told = Alert(
             id=self.id,
             rule=self.rule.name,
@@ -154,6 +155,8 @@ class Spell:
             fired_s=self.fired_s,
             acknowledged_s=self.acknowledged_s,
             resolved_s=self.resolved_s,
+            value_text=value_text(self.value, unit),
+            worst_text=value_text(self.worst, unit),
         )
         if self.is_over:
             self._told = told  # nothing changes any more: a history of a thousand is told in no time

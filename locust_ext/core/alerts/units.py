@@ -81,10 +81,18 @@ class Limit:
         return self.value - value if self.is_low else value - self.value
 
 
-def parse_limit(given: object, unit: str, *, default: str = ">", at_most: float | None = None) -> Limit:
+def parse_limit(
+    given: object,
+    unit: str,
+    *,
+    default: str = ">",
+    at_most: float | None = None,
+    at_least: float | None = None,
+) -> Limit:
     """A limit of a metric with this unit; `default` is the operator where none is written.
 
-    A number alone needs a unit unless the metric is a count, a share or a percentage, or the number is 0. `ConfigError`
+    A number alone needs a unit unless the metric is a count, a share or a percentage, or the number is 0. The metric's
+    values are from `at_least` to `at_most`: a limit that none of them breaks, or every one, is none. `ConfigError`
     without source and key: the caller knows them.
     """
     expected = f"expected a limit such as {_EXAMPLES[unit].replace('>', default, 1)}"
@@ -99,7 +107,7 @@ def parse_limit(given: object, unit: str, *, default: str = ">", at_most: float 
         factor = 1.0
     if factor is None:
         known = [each for each in UNITS[unit] if each]
-        near = difflib.get_close_matches(spelling, known, n=1) if spelling else []
+        near = _nearest(spelling, known)
         raise ConfigError(expected, value=given, nearest=f"{number}{near[0]}" if near else None)
     value = float(number) * factor
     if not math.isfinite(value):
@@ -108,14 +116,43 @@ def parse_limit(given: object, unit: str, *, default: str = ">", at_most: float 
         raise ConfigError("expected at most 100 %; five per cent is 5 % or 0.05", value=given)
     if unit == "%" and not spelling:
         spelling = "%"
-    return Limit(operator, value, f"{operator} {_with_unit(number, spelling)}")
+    limit = Limit(operator, value, f"{operator} {_with_unit(number, spelling)}")
+    _check_reach(limit, given, unit, at_most, at_least)
+    return limit
 
 
-def limit_of(value: float, unit: str, operator: str, *, at_most: float | None = None) -> Limit:
+def limit_of(
+    value: float, unit: str, operator: str, *, at_most: float | None = None, at_least: float | None = None
+) -> Limit:
     """A limit from a number in the metric's own unit. `ConfigError` as above."""
     if isinstance(value, bool) or not math.isfinite(value) or (at_most is not None and value > at_most):
         raise ConfigError("expected a finite number in the metric's unit", value=value)
-    return Limit(operator, float(value), f"{operator} {value_text(value, unit)}")
+    limit = Limit(operator, float(value), f"{operator} {value_text(value, unit)}")
+    _check_reach(limit, value, unit, at_most, at_least)
+    return limit
+
+
+def _check_reach(limit: Limit, given: object, unit: str, at_most: float | None, at_least: float | None) -> None:
+    """`ConfigError` for a limit that no value of the metric can break, or that each one does."""
+    lowest = -math.inf if at_least is None else at_least
+    highest = math.inf if at_most is None else at_most
+    mildest, furthest = (highest, lowest) if limit.is_low else (lowest, highest)
+    if math.isfinite(mildest) and limit.is_broken_by(mildest):
+        side = "above" if limit.is_low else "below"
+        raise ConfigError(
+            f"expected a limit that some value keeps: none is {side} {value_text(mildest, unit)}", value=given
+        )
+    if math.isfinite(furthest) and not limit.is_broken_by(furthest):
+        side, bound = "below" if limit.is_low else "above", value_text(furthest, unit)
+        only = f" ({limit.operator}= {bound} is that alone)" if limit.value == furthest else ""
+        hint = "; five per cent is 5 % or 0.05" if unit == "share" and not limit.is_low else ""
+        raise ConfigError(f"expected a limit that some value breaks: none is {side} {bound}{only}{hint}", value=given)
+
+
+def _nearest(spelling: str, known: list[str]) -> list[str]:
+    """The unit that was meant, as a list of one: the same in another case first; empty: none is near."""
+    same = [each for each in known if each.casefold() == spelling.casefold()]
+    return same[:1] or (difflib.get_close_matches(spelling, known, n=1) if spelling else [])
 
 
 def parse_duration_s(given: object) -> float:

@@ -14,8 +14,11 @@ from locust_ext.model import Snapshot
 
 MAX_SUBJECTS: Final = 1000
 """Of one rule; further ones are not looked at."""
+NO_WINDOW: Final = Snapshot()
 WindowOf = Callable[[int | None, str | None], Snapshot]
-"""Seconds (None: the whole run) and a worker's label (None: all of them) -> what is known of that time."""
+"""Seconds (None: the whole run) and a worker's label (None: all of them) -> what is known of that time.
+
+KeyError: that window is not kept."""
 
 
 class Reader:
@@ -30,7 +33,11 @@ class Reader:
     def view(self, length_s: int | None, worker: str | None = None) -> View:
         found = self._views.get((length_s, worker))
         if found is None:
-            found = self._views[length_s, worker] = View(self._window(length_s, worker))
+            try:
+                window = self._window(length_s, worker)
+            except KeyError:  # nobody keeps it (yet): nothing is known
+                window = NO_WINDOW
+            found = self._views[length_s, worker] = View(window)
         return found
 
     def values(self, rule: Rule, length_s: int | None) -> Values:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
 
 from locust_ext.core.lifecycle.actions import (
     Action,
@@ -21,6 +23,9 @@ from locust_ext.core.lifecycle.actions import (
 from locust_ext.core.lifecycle.backoff import Reconnecting, is_gone
 from locust_ext.core.lifecycle.ranges import Span, check_limit, check_number, draw, span
 from locust_ext.errors import ConfigError
+
+SCHEMES: Final = ("http", "https", "ws", "wss")
+"""Of base addresses."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,16 @@ class Failover(Reconnecting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (
-            not isinstance(self.backups, (tuple, list))
-            or not self.backups
-            or not all(_is_host(host) for host in self.backups)
-        ):
+        if not isinstance(self.backups, (tuple, list)) or not self.backups:
             raise ConfigError(
                 "expected a tuple of one or more base addresses, such as ('http://backup:8000',)",
                 key="backups",
                 value=self.backups,
             )
-        if self.primary is not None and not _is_host(self.primary):
-            raise ConfigError("expected a base address, or None for the user's own", key="primary", value=self.primary)
+        for index, host in enumerate(self.backups):
+            _check_host(f"backups[{index}]", host, "")
+        if self.primary is not None:
+            _check_host("primary", self.primary, ", or None for the user's own")
         if not isinstance(self.threshold, int) or isinstance(self.threshold, bool) or self.threshold < 1:
             raise ConfigError("expected a whole number of at least 1", key="threshold", value=self.threshold)
         check_limit("unhealthy_after", self.unhealthy_after)
@@ -120,5 +123,23 @@ class Failover(Reconnecting):
         return outcome, failures
 
 
-def _is_host(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+def _check_host(key: str, value: object, alternative: str) -> None:
+    """``ConfigError`` unless ``value`` is a base address, ``scheme://host[:port]``; it looks nothing up."""
+    if isinstance(value, str) and _is_base_address(value):
+        return
+    raise ConfigError(
+        f"expected a base address such as http://127.0.0.1:8000 or wss://example.org{alternative}",
+        key=key,
+        value=value,
+        shows_value="@" not in str(value),  # a password stands before it
+    )
+
+
+def _is_base_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        port = parts.port  # raises above 65535
+    except ValueError:
+        return False
+    is_clean = not any(each.isspace() for each in value)
+    return is_clean and parts.scheme in SCHEMES and bool(parts.hostname) and port != 0

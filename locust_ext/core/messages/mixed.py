@@ -43,10 +43,10 @@ class Mixed(WithMetadata):
             if not isinstance(pair, (tuple, list)) or len(pair) != 2:
                 raise ConfigError(expected, key="weights", value=pair)
             part, weight = pair
-            if check_weight(f"weights.{part}" if isinstance(part, str) else "weights", weight) > 0:
-                parts.append((self._with_payload(check(part)), float(weight)))
-            else:
-                check(part)
+            key = f"weights.{part}" if isinstance(part, str) else "weights"
+            checked = _checked(part, key)
+            if check_weight(key, weight) > 0:
+                parts.append((self._with_payload(checked), float(weight)))
         if not parts:
             raise ConfigError("expected at least one weight above 0", key="weights", value=self.weights)
         object.__setattr__(self, "parts", tuple(parts))
@@ -62,6 +62,19 @@ class Mixed(WithMetadata):
     def bind(self, rng: random.Random, client_id: str) -> BoundGenerator:
         bound = [bind(part, rng, client_id) for part, _ in self.parts]
         return self.with_metadata(BoundMixed(rng, bound, [weight for _, weight in self.parts]), rng)
+
+
+def _checked(part: Any, key: str) -> Any:
+    """``part`` as a generator; ``ConfigError`` names the part of the mix that is wrong."""
+    try:
+        return check(part)
+    except ConfigError as error:
+        raise ConfigError(
+            error.expected,
+            key=key if error.key == "generator" else f"{key}.{error.key}",
+            value=error.value,
+            nearest=error.nearest,
+        ) from None
 
 
 class BoundMixed:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from locust_ext.core.messages.custom import Custom, check
+from locust_ext.core.messages.feeder import ORDERS, Feeder
 from locust_ext.core.messages.weights import unknown
 from locust_ext.errors import ConfigError
 
@@ -16,11 +18,12 @@ PARTS: Final = {"events": "event", "monitoring": "monitoring"}
 """Parameters of ``realistic`` that are generators themselves."""
 
 
-def named(name: str, parameters: Mapping[str, Any], now: Callable[[], float]) -> Any:
+def named(name: str, parameters: Mapping[str, Any], now: Callable[[], float], folder: str | Path = "") -> Any:
     """The generator ``name`` of the table ``GENERATORS``; ``now`` gives the seconds since 1970, for its metadata.
 
     ``parameters`` are those of its class, lists for tuples; ``mixed`` also takes its weights themselves; ``template`` and
-    ``replay`` take a ``file``. ``ConfigError`` names the key that is wrong, by its path below the generator's name.
+    ``replay`` take a ``file`` and a ``feeder`` (``csv``, and ``mode``: an order of `Feeder`), whose paths are relative to
+    ``folder``, where the settings file is. ``ConfigError`` names the key that is wrong, by its path below the generator's name.
     """
     from locust_ext.core.messages import GENERATORS, Replay, Template  # the table names the classes
 
@@ -34,7 +37,11 @@ def named(name: str, parameters: Mapping[str, Any], now: Callable[[], float]) ->
         raise ConfigError("this key is required: the recording, as HAR or JSONL", key="file")
     if cls is Template and file is None and "templates" not in parameters:
         raise ConfigError("this key is required: a file of templates, or templates", key="file")
-    given = _given(cls, parameters, now)
+    if file is not None:
+        if not isinstance(file, str):
+            raise ConfigError("expected the path of a file", key="file", value=file)
+        file = Path(folder, file)
+    given = _given(cls, parameters, now, folder)
     if cls is Replay and file is not None:
         return Replay.from_har(file, **given) if str(file).endswith(".har") else Replay.from_jsonl(file, **given)
     if file is not None:
@@ -44,12 +51,14 @@ def named(name: str, parameters: Mapping[str, Any], now: Callable[[], float]) ->
     return cls(**given)
 
 
-def _given(cls: type[Any], parameters: Mapping[str, Any], now: Callable[[], float]) -> dict[str, Any]:
+def _given(
+    cls: type[Any], parameters: Mapping[str, Any], now: Callable[[], float], folder: str | Path
+) -> dict[str, Any]:
     """``parameters`` as ``cls`` takes them, without the ``file``; ``ConfigError`` for a name that it does not take."""
     from locust_ext.core.messages import Replay, Template
 
     known = [each for each in inspect.signature(cls).parameters if each not in FROM_CODE]
-    valid = [*known, "file"] if cls in (Template, Replay) else known
+    valid = [*known, "file", "feeder"] if cls in (Template, Replay) else known
     given: dict[str, Any] = {}
     for key, value in parameters.items():
         if key not in valid:
@@ -59,8 +68,31 @@ def _given(cls: type[Any], parameters: Mapping[str, Any], now: Callable[[], floa
                 given[key] = named(PARTS[key], value, now)
             except ConfigError as error:
                 raise error.under(key) from None
+        elif key == "feeder":
+            try:
+                given[key] = feeder_of(value, folder)
+            except ConfigError as error:
+                raise error.under(key) from None
         elif key != "file":
             given[key] = tuple(value) if isinstance(value, list) and key != "templates" else value
     if cls in (Template, Replay) or given.get("metadata"):
         given["now"] = now
     return given
+
+
+def feeder_of(parameters: Any, folder: str | Path) -> Feeder:
+    """The feeder ``{csv: users.csv, mode: unique}``; ``ConfigError`` names the key that is wrong."""
+    if not isinstance(parameters, Mapping):
+        raise ConfigError("expected a mapping, such as {csv: users.csv, mode: unique}", value=parameters)
+    for key in parameters:
+        if key not in ("csv", "mode"):
+            raise unknown(str(key), key, ("csv", "mode"))
+    path, order = parameters.get("csv"), parameters.get("mode", "random")
+    if not isinstance(path, str) or not path:
+        raise ConfigError("this key is required: the path of a CSV file", key="csv", value=path)
+    if order not in ORDERS:
+        raise unknown("mode", order, ORDERS)
+    try:
+        return Feeder.from_csv(Path(folder, path), order)
+    except ConfigError as error:
+        raise ConfigError(str(error), key="csv") from None

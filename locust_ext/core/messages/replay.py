@@ -158,7 +158,7 @@ class BoundReplay:
         self._steps = replay.conversations[self._conversation]
         self._next = 0
         self._scope = ReplayScope(
-            rng, client_id, replay.feeder.bind(rng) if replay.feeder is not None else None, replay.now
+            rng, client_id, replay.feeder.bind(rng, client_id) if replay.feeder is not None else None, replay.now
         )
 
     def generate(self) -> Message:

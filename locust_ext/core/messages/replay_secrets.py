@@ -16,36 +16,58 @@ MASK: Final = "***"
 MIN_KNOWN_CHARS: Final = 6
 """A value shorter than this is taken out in its own place only: elsewhere it may mean something else."""
 
-_EXACT: Final = frozenset(("auth", "jwt", "bearer", "csrf", "xsrf", "pin", "passphrase", "pwd", "privatekey"))
-_ENDS: Final = (
-    *("token", "password", "passwd", "secret", "apikey", "accesskey", "authorization", "cookie", "cookies"),
-    *("credential", "credentials", "secretkey"),
+_KEPT: Final = frozenset(("session_id",))
+"""Names of no secret, however they look: the monitor channel's own id of a session, which replays substitute."""
+_EXACT: Final = frozenset(
+    (
+        *("auth", "xauth", "jwt", "bearer", "csrf", "xsrf", "pin", "passphrase", "pwd", "privatekey"),
+        *("pass", "otp", "sid", "session", "sessionid", "cred", "creds"),
+    )
 )
+_LAST: Final = frozenset(("pass", "pwd", "otp", "sid", "session", "creds", "jwt"))
+"""Last words of names: ``user_pass``, ``connect.sid``, ``loginOtp``; not ``compass``."""
+_ENDS: Final = (
+    *("token", "password", "passwd", "secret", "apikey", "accesskey", "authorization", "cookie"),
+    *("credential", "secretkey", "sessionid", "sessid"),
+)
+_PLURALS: Final = tuple(f"{end}s" for end in _ENDS)
 _NOT_WORD: Final = re.compile(r"[^a-z0-9]+")
+_WORD_ENDS: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
+_NAMES_IN_TEXT: Final = (
+    r"(?:[\w-]*(?:token|password|passwd|secret|api_?key|authorization|credential)s?"
+    r"|(?:[\w-]*[_.-])?(?:pass|pwd|otp|sid|session|creds?|auth|jwt)|sessionid)"
+)
 _IN_TEXT: Final = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), MASK),  # a JSON web token (RFC 7519)
     (re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{6,}"), rf"\g<1>{MASK}"),
     (re.compile(r"(?i)^(basic\s+)[\w+/=-]{6,}$"), rf"\g<1>{MASK}"),
-    (
-        re.compile(r"(?i)((?:^|[?&;\s])[\w-]*(?:token|password|passwd|secret|api_?key|authorization)=)[^&;\s\"']+"),
-        rf"\g<1>{MASK}",
-    ),
-    (
-        re.compile(r"(?i)(\"[\w-]*(?:token|password|passwd|secret|api_?key|authorization)\"\s*:\s*\")[^\"]+"),
-        rf"\g<1>{MASK}",  # JSON inside a text
-    ),
+    (re.compile(rf"(?i)((?:^|[?&;\s]){_NAMES_IN_TEXT}=)[^&;\s\"']+"), rf"\g<1>{MASK}"),
+    (re.compile(rf"(?i)(\"{_NAMES_IN_TEXT}\"\s*:\s*\")[^\"]+"), rf"\g<1>{MASK}"),  # JSON inside a text
     (re.compile(r"(://)[^/@\s:]+:[^/@\s]+@"), rf"\g<1>{MASK}@"),
 )
-_SUSPECT: Final = re.compile(r"(?i)eyJ|bearer|basic|token|passw|secret|api_?key|authorization|://")
+_SUSPECT: Final = re.compile(
+    r"(?i)eyJ|bearer|basic|token|passw|secret|api_?key|authorization|credential|://"
+    r"|(?:pass|pwd|otp|sid|session|sessionid|creds?|auth|jwt)(?:=|\"\s*:)"
+)
 """What a text holds to which one of these patterns applies: nearly all texts need no second look."""
 _SOCKETIO: Final = re.compile(r"(4[2356][^\[{\"]*)([\[{].*)", re.DOTALL)
 
 
 @lru_cache(maxsize=4096)  # the same few names in every message
 def is_secret_name(name: object) -> bool:
-    """Whether a field, header or query parameter of this name holds a secret: ``access_token``, ``X-Api-Key``, …"""
-    word = _NOT_WORD.sub("", str(name).lower())
-    return word in _EXACT or word.endswith(_ENDS)
+    """Whether a field, header or query parameter of this name holds a secret: ``access_token``, ``X-Api-Key``, ``tokens``, …"""
+    text = str(name)
+    if text in _KEPT:
+        return False
+    word = _NOT_WORD.sub("", text.lower())
+    return word in _EXACT or word.endswith((*_ENDS, *_PLURALS)) or _WORD_ENDS.split(text)[-1].lower() in _LAST
+
+
+def is_secret(name: object, value: Any) -> bool:
+    """Whether ``value``, in a field of this name, is a secret or holds some. A number of tokens (``max_tokens``) is none."""
+    if not is_secret_name(name):
+        return False
+    return not (isinstance(value, int | float) and _NOT_WORD.sub("", str(name).lower()).endswith(_PLURALS))
 
 
 def in_query(query: str) -> set[str]:
@@ -70,30 +92,29 @@ def in_body(body: Any) -> set[str]:
     found: set[str] = set()
     open_ends = [(body, False)]
     while open_ends:
-        one, is_secret = open_ends.pop()
+        one, inside = open_ends.pop()
         if isinstance(one, Mapping):
-            open_ends += [(item, is_secret or is_secret_name(name)) for name, item in one.items()]
+            open_ends += [(item, inside or is_secret(name, item)) for name, item in one.items()]
         elif isinstance(one, list):
-            open_ends += [(item, is_secret) for item in one]
-        elif is_secret and isinstance(one, str):
+            open_ends += [(item, inside) for item in one]
+        elif inside and isinstance(one, str):
             found.add(one)
     return found
 
 
-def scrubbed(body: Any, known: Collection[str] = (), *, is_secret: bool = False) -> Any:
+def scrubbed(body: Any, known: Collection[str] = (), *, inside: bool = False) -> Any:
     """``body`` (JSON, text or bytes) with `MASK` in the place of secrets; the same object if it has none.
 
-    ``known`` are secrets from elsewhere: they are taken out wherever they occur. Bytes keep their length.
+    ``known`` are secrets from elsewhere: they are taken out wherever they occur. Bytes keep their length. ``inside``: it
+    stands in a secret field, and is a secret as a whole.
     """
     if isinstance(body, dict):
-        made: Any = {
-            name: scrubbed(item, known, is_secret=is_secret or is_secret_name(name)) for name, item in body.items()
-        }
+        made: Any = {name: scrubbed(item, known, inside=inside or is_secret(name, item)) for name, item in body.items()}
         return made if any(made[name] is not body[name] for name in body) else body
     if isinstance(body, list):
-        made = [scrubbed(item, known, is_secret=is_secret) for item in body]
+        made = [scrubbed(item, known, inside=inside) for item in body]
         return made if any(new is not old for new, old in zip(made, body, strict=True)) else body
-    if is_secret:
+    if inside:
         return body if body is None or isinstance(body, bool) or body == "" else MASK
     if isinstance(body, str):
         return _in_text(body, known)

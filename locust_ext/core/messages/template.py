@@ -69,7 +69,7 @@ class Template(WithMetadata):
         return Template(self.templates, feeder, self.source, metadata=self.metadata, now=self.now)
 
     def bind(self, rng: random.Random, client_id: str) -> BoundGenerator:
-        next_row = self.feeder.bind(rng) if self.feeder is not None else None
+        next_row = self.feeder.bind(rng, client_id) if self.feeder is not None else None
         scope = Scope(rng, client_id, next_row, self.now)
         parts: list[BoundGenerator] = [BoundTemplate(one, scope) for one in self.compiled]
         weights = [one.weight for one in self.compiled]

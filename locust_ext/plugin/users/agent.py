@@ -79,6 +79,8 @@ class AgentUser(WebSocketUser):
             query = f"token={quote(token, safe='')}"
         return path, query
 
+    message_channels: ClassVar[frozenset[str | None]] = frozenset({"agent", "monitor"})
+
     def channel_of(self, message: Message) -> WebSocketChannel | None:
         if message.channel == "monitor":
             return self.monitor

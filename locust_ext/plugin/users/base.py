@@ -26,12 +26,15 @@ from gevent import GreenletExit
 from locust_ext.core.lifecycle import Persistent, pattern
 from locust_ext.core.lifecycle.actions import LifecyclePattern
 from locust_ext.core.messages import bind
+from locust_ext.core.messages.channels import check_channels
 from locust_ext.core.messages.message import BoundGenerator, Message, TimedGenerator
+from locust_ext.core.messages.rows import SHARE
 from locust_ext.core.pacing import OpenLoop, Pacing
 from locust_ext.core.protocols.ties import FanOut
 from locust_ext.errors import ConfigError, ConnectFailed, OperationError, explain
 from locust_ext.plugin.intake import Intake, intake_of
 from locust_ext.plugin.users.channel import Channel
+from locust_ext.plugin.users.feeding import use_share
 from locust_ext.plugin.users.group import ActsOnMany
 from locust_ext.plugin.users.http_side import close_http, share_headers
 from locust_ext.plugin.users.kept import KeptChannel
@@ -40,6 +43,7 @@ from locust_ext.plugin.users.states import ToldOfStates
 from locust_ext.runtime.driver import Driver
 from locust_ext.runtime.process import ProcessShared, shared
 from locust_ext.runtime.proxy import ENVIRONMENT, parse_proxy
+from locust_ext.runtime.turns import A_TURN_OF_THE_LOOP_S, GREEDY, Turns
 
 logger = logging.getLogger("locust_ext")
 
@@ -47,6 +51,7 @@ SHUTDOWN_S = 0.8
 KILL_COMES_S = 5.0
 BRINGS_BACK = Persistent(talks=False)
 ON_START_RETRY_S = (0.5, 5.0)
+LATE_S = 0.005
 
 
 def _drive(user: Any) -> None:
@@ -118,6 +123,8 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
             if not own_tasks:
                 cls.tasks = [_drive]
             pattern(cls.pattern)  # a wrong one is an error of the locustfile, not of the run
+            if (channels := cls._channels_it_has()) is not None:
+                check_channels(cls.generator, channels, cls.__name__)
             if cls.proxy is not None and cls.proxy != ENVIRONMENT:
                 parse_proxy(cls.proxy)
             cls.check_settings()
@@ -125,12 +132,18 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
     plays_profiles: ClassVar[bool] = False
     """Pattern, pace and generator come from the settings' profiles."""
     _is_task_driven: ClassVar[bool] = False
+    _shared_turns: Turns | None = None
+    """Of a whole rate (``--ext-rate``), instead of this user's own pace."""
+    _late_in_a_row = 0
+    operations_begun = 0
+    """Of those that ``--ext-requests`` counts, as long as it is given."""
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         self.shared: ProcessShared = shared()
         self.intake: Intake = intake_of(environment)
         number = self.shared.next_number()
+        use_share(environment)
         self.client_id = f"{self.shared.client_prefix}-{number}"
         """Unique over all workers and runs; fit for URLs and names."""
         self._random_seed = self._seed(number)
@@ -141,6 +154,11 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
         self._bound: BoundGenerator | None = None
         self._next_due_s: Callable[[float, float], float] | None = None
         self._due_s = 0.0
+        self._shared_turns: Turns | None = None
+        """Of a whole rate (``--ext-rate``), instead of this user's own pace."""
+        self._late_in_a_row = 0
+        self.operations_begun = 0
+        """Of those that ``--ext-requests`` counts, as long as it is given."""
         self._is_present = False
         self._failure = ("lost", "")
         """Error class and detail of the last failed connect or loss of the main connection."""
@@ -178,7 +196,9 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
 
     def _start_up(self) -> None:
         self.share_http()
-        self._driver = Driver(self._pattern(), self, cast(Random, OwnRandom(self)), self.shared)
+        if not self._is_task_driven and self.setting("generator") is not None:
+            self._shared_turns = self.intake.turns
+        self._driver = Driver(self._pattern(), self, cast(Random, OwnRandom(self)), self.shared, self._shared_turns)
         if not self._is_task_driven:
             self._own_on_start()
             return
@@ -234,6 +254,7 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
             channel.begin_shutdown()
             channel.finish_shutdown(0.0)
         close_http(self)
+        SHARE.give_back(self.client_id)
         # The wrapped methods are bound to this user: without this it would be garbage of the slow kind.
         for name in ("on_start", "on_stop", "_own_on_start", "_own_on_stop"):
             self.__dict__.pop(name, None)
@@ -327,10 +348,13 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
     def drive_exchange(self, intended_s: float | None) -> bool:
         bound = self._bound if self._bound is not None else self._bound_generator()
         pacing = self.pacing
-        if not isinstance(pacing, OpenLoop):
+        if self._shared_turns is not None:
+            if intended_s is not None:
+                self.intake.recorder.sent_late(int((monotonic() - intended_s) * 1e6))
+        elif not isinstance(pacing, OpenLoop):
             intended_s = None
         elif intended_s is not None:
-            self.intake.recorder.sent_late(int((monotonic() - intended_s) * 1e6))
+            self._note_lateness(monotonic() - intended_s)
         try:
             return self.perform(bound.generate(), intended_s)
         except OperationError:
@@ -339,6 +363,8 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
             due_s = None if self._next_due_s is None else self._next_due_s(self._due_s, monotonic())
             if due_s is not None and (pacing is None or due_s == math.inf):
                 self._due_s = due_s
+            elif self._shared_turns is not None:
+                pass
             elif pacing is None:
                 think_s = self.wait_time()
                 self._due_s = monotonic() + think_s
@@ -347,6 +373,28 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
             else:
                 think_s = pacing.seconds(self)
                 self._due_s = monotonic() + think_s
+
+    def _note_lateness(self, late_s: float) -> None:
+        """Of an open loop; who catches up with one-way messages never waits, and leaves the loop to others now and then."""
+        self.intake.recorder.sent_late(int(late_s * 1e6))
+        self._late_in_a_row = self._late_in_a_row + 1 if late_s > LATE_S else 0
+        if self._late_in_a_row >= GREEDY:
+            self._late_in_a_row = 0
+            gevent.sleep(A_TURN_OF_THE_LOOP_S)
+
+    message_channels: ClassVar[frozenset[str | None]] = frozenset()
+    """Labels of the channels that this class's own `perform` serves, beside those of its bases; None: the main one."""
+
+    @classmethod
+    def _channels_it_has(cls) -> frozenset[str | None] | None:
+        """Labels of all channels that `perform` serves; None: a locustfile's own code decides."""
+        found: frozenset[str | None] = frozenset()
+        for each in cls.__mro__:
+            if "message_channels" in each.__dict__:
+                found |= each.__dict__["message_channels"]
+            elif "perform" in each.__dict__ or "channel_of" in each.__dict__:
+                return None
+        return found
 
     def perform(self, message: Message, intended_s: float | None = None) -> bool:
         """Perform one generated message; override it for channels of your own. False or `OperationError`: it failed."""
@@ -361,6 +409,16 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
         for channel in self.channels:
             channel.close(code)
             self._forget(channel)
+
+    def begin_operation(self) -> None:
+        """Called before an operation of the HTTP side: where ``--ext-requests`` is given, it may have to wait."""
+        if (quota := self.intake.quota) is not None:
+            quota.take(self)
+
+    def end_of_quota(self) -> None:
+        """This user has done all that ``--ext-requests`` wants of it, and leaves; see `runtime.quota.Takes`."""
+        if gevent.getcurrent() is self._greenlet:
+            self.drive_close(1000)
 
     def _forget(self, channel: Channel[Any]) -> None:
         """What the server knew of the generator's doings is gone with the connection."""

@@ -305,6 +305,8 @@ class Channel(Reporting, Generic[C]):
 
     def _expect(self, name: str, timeout_s: float | None, wanted: Callable[[Any], object]) -> Any:
         user = self._user
+        if (quota := self._intake.quota) is not None:
+            quota.take(user)
         facts = user.intake.recorder
         facts.started(self.type_, name)
         begun_s = monotonic()
@@ -386,6 +388,8 @@ class Channel(Reporting, Generic[C]):
         user = self._user
         if user.is_being_killed:
             user.wait_for_kill()
+        if (quota := self._intake.quota) is not None:
+            quota.take(user)
         if type(tags) is not tuple:
             tags = as_tags(tags)
         facts = user.intake.recorder

@@ -241,14 +241,21 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
 
     # ── driven by a generator ──────────────────────────────────────────────────────────────────────────────────────
 
+    message_channels: ClassVar[frozenset[str | None]] = frozenset({"http", "live"})
+
     def perform(self, message: Message, intended_s: float | None = None) -> bool:
         body = message.body
         if message.channel == "live" and isinstance(body, dict):
             self.live.ensure()
-            self.live.call("context_set", {"key": body["key"], "value": body["value"]})
+            self.live.call("context_set", {"key": body["key"], "value": body["value"]}, intended_s=intended_s)
             return True
         if message.channel == "http" and isinstance(body, dict):
-            self._operations[body["op"]](self, body)
+            event = cast(RequestEvent, cast(ContextSession, self.client).request_event)
+            event.late_us = None if intended_s is None else max(0, int((monotonic() - intended_s) * 1e6))
+            try:
+                self._operations[body["op"]](self, body)
+            finally:
+                event.late_us = None
             return True
         return super().perform(message, intended_s)
 

@@ -21,18 +21,24 @@ class RequestEvent:
 
     def __init__(self, intake: Intake) -> None:
         self._fire = intake.fire
+        self.late_us: int | None = None
+        """Of an open loop: how long after it was due the request that goes on was begun."""
 
     def fire(
         self, *, request_type: str, name: str, response_time: float, exception: BaseException | None = None, **rest: Any
     ) -> None:
         """As Locust's ``events.request.fire``."""
         latency_us = int(response_time * 1000 + 0.5)
+        service_us = None
+        if self.late_us is not None:
+            service_us, latency_us = latency_us, latency_us + self.late_us
+            response_time = latency_us / 1000
         ext: Ext
         if exception is None:
-            ext = (latency_us, None, "ok", None, ())
+            ext = (latency_us, service_us, "ok", None, ())
         else:
             exception = failure = operation_error(exception, rest.get("response"))
-            ext = (latency_us, None, failure.outcome, failure.error_class, ())
+            ext = (latency_us, service_us, failure.outcome, failure.error_class, ())
         self._fire(
             request_type=request_type, name=name, response_time=response_time, exception=exception, ext=ext, **rest
         )
@@ -101,6 +107,8 @@ class ContextSession(FastHttpSession):
         user = cast(RealTimeUser, self.user)
         if user.is_being_killed:
             user.wait_for_kill()
+        if (quota := user.intake.quota) is not None:
+            quota.take(user)
         shown = name or self.request_name or url.partition("?")[0]
         if self.own_headers is not None:
             headers = {**self.own_headers(), **(headers or {})}

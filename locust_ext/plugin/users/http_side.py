@@ -19,6 +19,8 @@ class HasHttpSide(Protocol):
 
     def bearer_token(self) -> str | None: ...
 
+    def begin_operation(self) -> None: ...
+
 
 def jar_of(user: object) -> CookieJar | None:
     """The cookie jar of the user's HTTP client, as it is now; None: it has no such client."""
@@ -52,6 +54,7 @@ def share_headers(user: HasHttpSide) -> None:
     of_address = getattr(client, auth)
 
     def request(method: str, url: str, *args: Any, headers: Mapping[str, str] | None = None, **kwargs: Any) -> Any:
+        user.begin_operation()
         own = {} if user.setting("headers") is told and not callable(told) else user.own_headers()
         if token := user.bearer_token():
             own["Authorization"] = f"Bearer {token}"

@@ -7,6 +7,7 @@ from locust import between
 import difflib
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from locust_ext.core.lifecycle import PATTERNS, pattern
@@ -42,11 +43,13 @@ class UserRules:
         source: str = "--ext-config",
     ) -> None:
         """``patterns`` and ``generators`` are texts of the command line: ``NAME`` (for all classes that have one) or
-        ``CLASS=NAME``; they stand before the file. Undoes an earlier call. Raises `ConfigError`, and then does nothing.
+        ``CLASS=NAME``; they stand before the file. Paths in the file are relative to its folder, ``source``'s. Undoes an
+        earlier call. Raises `ConfigError`, and then does nothing.
         """
         self.undo()
+        folder = Path(source).parent
         own = {cls.__name__: cls for cls in user_classes if issubclass(cls, RealTimeUser)}
-        wanted: list[tuple[type[RealTimeUser], str, Any]] = []
+        wanted: list[tuple[type[RealTimeUser], str, Any, str]] = []
         for section, attribute, given in (
             ("lifecycle", "pattern", settings.lifecycle),
             ("messages", "generator", settings.messages),
@@ -60,32 +63,33 @@ class UserRules:
                 if chosen is not None:
                     asked = chosen if isinstance(chosen, str) else next(iter(chosen))
                     _check_name(attribute, asked, source, f"{key}.{attribute}")
-                    value = _made(attribute, chosen, settings, source, f"{key}.{attribute}")
-                    wanted.append((_free(cls, attribute, source, f"{key}.{attribute}"), attribute, value))
+                    value = _made(attribute, chosen, settings, source, f"{key}.{attribute}", folder)
+                    wanted.append((_free(cls, attribute, source, f"{key}.{attribute}"), attribute, value, source))
             if rules.pacing is not None:
-                wanted.append((_free(cls, "pacing", source, f"{key}.pacing"), "pacing", _pacing(rules.pacing)))
+                wanted.append((_free(cls, "pacing", source, f"{key}.pacing"), "pacing", _pacing(rules.pacing), source))
         for attribute, texts in (("pattern", patterns), ("generator", generators)):
             flag = f"--ext-{attribute}"
             for class_name, name in _asked(texts, flag, attribute):
-                value = _made(attribute, name, settings, flag, "")
+                value = _made(attribute, name, settings, flag, "", folder)
                 if class_name is not None:
                     classes = [_free(_known_class(class_name, own, flag, ""), attribute, flag, "")]
                 else:
                     classes = [each for each in own.values() if _takes(each, attribute)]
                     if not classes:
                         raise ConfigError(f"expected a user class that takes a {attribute}", source=flag, value=name)
-                wanted += [(each, attribute, value) for each in classes]
+                wanted += [(each, attribute, value, flag) for each in classes]
         self._put(wanted)
 
-    def _put(self, wanted: Iterable[tuple[type[RealTimeUser], str, Any]]) -> None:
-        try:
-            for cls, attribute, value in wanted:
-                self._before.append((cls, attribute, cls.__dict__.get(attribute, _MISSING)))
-                setattr(cls, attribute, value)
+    def _put(self, wanted: Iterable[tuple[type[RealTimeUser], str, Any, str]]) -> None:
+        """Each is a class, its attribute, the value, and who says so. A value that does not fit undoes them all."""
+        for cls, attribute, value, source in wanted:
+            self._before.append((cls, attribute, cls.__dict__.get(attribute, _MISSING)))
+            setattr(cls, attribute, value)
+            try:
                 cls.__init_subclass__()  # what the class keeps because of it is made anew
-        except ConfigError:
-            self.undo()
-            raise
+            except ConfigError as error:
+                self.undo()
+                raise error.under("", source) from None
 
     def undo(self) -> None:
         """Idempotent."""
@@ -154,7 +158,7 @@ def _free(cls: type[RealTimeUser], attribute: str, source: str, key: str) -> typ
     )
 
 
-def _made(attribute: str, chosen: Any, settings: Settings, source: str, key: str) -> Any:
+def _made(attribute: str, chosen: Any, settings: Settings, source: str, key: str, folder: Path) -> Any:
     """The pattern or generator: from its own parameters, or those that stand under its name."""
     if isinstance(chosen, dict):
         ((name, parameters),) = chosen.items()
@@ -168,7 +172,7 @@ def _made(attribute: str, chosen: Any, settings: Settings, source: str, key: str
     try:
         if attribute == "pattern":
             return pattern({"pattern": name, **_lax(parameters)})
-        return named(name, parameters if name in ("template", "replay") else _lax(parameters), time.time)
+        return named(name, parameters if name in ("template", "replay") else _lax(parameters), time.time, folder)
     except ConfigError as error:
         raise error.under(key, source, shows_value=not settings.is_secret(key, error.key)) from None
 

@@ -120,6 +120,8 @@ class SocketIOChannel(Channel[SocketIOConnection]):
         user = self._user
         if user.is_being_killed:
             user.wait_for_kill()
+        if (quota := self._intake.quota) is not None:
+            quota.take(user)
         name = event if name is None else name
         if type(tags) is not tuple:
             tags = () if tags is None else as_tags(tags)

@@ -89,6 +89,8 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         user = self._user
         if user.is_being_killed:
             user.wait_for_kill()
+        if (quota := self._intake.quota) is not None:
+            quota.take(user)
         name = push_name(message) if name is None else name
         if type(tags) is not tuple:
             tags = () if tags is None else as_tags(tags)
@@ -129,6 +131,8 @@ class WebSocketChannel(Channel[WebSocketConnection]):
         user = self._user
         if user.is_being_killed:
             user.wait_for_kill()
+        if (quota := self._intake.quota) is not None:
+            quota.take(user)
         name = push_name(message) if name is None else name
         if type(tags) is not tuple:
             tags = () if tags is None else as_tags(tags)
@@ -255,6 +259,8 @@ class WebSocketUser(RealTimeUser):
     def path_and_query(self, path: str) -> tuple[str, str]:
         """``path`` with this user's names filled in, and what else the query carries (perhaps secret)."""
         return path.replace("{client_id}", self.client_id), ""
+
+    message_channels: ClassVar[frozenset[str | None]] = frozenset({None})
 
     def perform(self, message: Message, intended_s: float | None = None) -> bool:
         channel = self.channel_of(message)

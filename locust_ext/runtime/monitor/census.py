@@ -71,9 +71,14 @@ class Census:
     def _find_earlier(self) -> None:
         if sys.getallocatedblocks() > MAX_BLOCKS:
             return
+        if is_frozen := gc.get_freeze_count() > 0:  # what is frozen would not be found
+            gc.unfreeze()
         for each in gc.get_objects():
-            if isinstance(each, gevent.Greenlet) and not each.dead:
+            # By its type: `isinstance` asks a weak proxy for its class, which may be gone.
+            if issubclass(type(each), gevent.Greenlet) and not each.dead:
                 _note(self._living, each)
+        if is_frozen:
+            gc.freeze()
         self._is_complete = True
 
 

@@ -158,3 +158,22 @@ def test_a_limit_that_was_raised_after_it_fired_leaves_the_failure() -> None:
     world.evaluator.set_threshold("r", "critical", None)
     (check,) = world.evaluator.checks(world.window)
     assert (check.outcome, check.limit) == ("failed", "")
+
+
+@pytest.mark.parametrize(
+    ("metric", "hint"),
+    [
+        ("target.queue_depth", "no data, so nothing to judge (the endpoint of --ext-target-metrics has not told it)"),
+        (
+            "target.memory_byte",
+            "no data, so nothing to judge (the endpoint of --ext-target-metrics has not told it; "
+            "did you mean target.memory_bytes?)",
+        ),
+        ("target.memory_bytes", "no data, so nothing to judge"),
+    ],
+)
+def test_a_name_that_the_targets_endpoint_never_told_is_said_to_be_such(metric: str, hint: str) -> None:
+    (check,) = Evaluator([rule("r", metric=metric, critical="1GB" if metric.endswith("bytes") else "5")]).checks(
+        lambda length_s, worker: Snapshot()
+    )
+    assert (check.outcome, check.text.partition("; ")[2]) == ("no_data", hint)

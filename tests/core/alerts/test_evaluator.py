@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.core.alerts.evaluator import Evaluator
 from locust_ext.core.alerts.where import Where
 from locust_ext.model import OperationStats, RunInfo, Snapshot
@@ -112,6 +113,18 @@ def test_a_leap_from_too_many_to_too_few_ends_one_alert_and_begins_another() -> 
     assert [alert.limit for alert in world.evaluator.alerts] == ["> 100", "< 10"]
 
 
+def test_values_are_told_with_their_unit() -> None:
+    window = Snapshot(
+        run=RunInfo(duration_s=10.0, users=5),
+        operations=(OperationStats("WS", "ask", ok=6721, failed=3279, errors={"timeout": 3279}),),
+    )
+    evaluator = Evaluator([rule(metric="error_ratio", critical="15 %")])
+    (event,) = evaluator.evaluate(5.0, lambda length_s, worker: window)
+    (alert,) = evaluator.alerts
+    assert (event.value, event.value_text) == (0.3279, "32.8 %")
+    assert (alert.value_text, alert.worst_text, alert.limit) == ("32.8 %", "32.8 %", "> 15 %")
+
+
 # ── missing data ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -122,6 +135,19 @@ def test_missing_data_keeps_an_alert_for_half_a_minute_and_then_resolves_it() ->
     (event,) = world.events_at(40, None)
     assert (event.state, event.value) == (OVER, 150)
     assert event.text == "resolved: open connections 150 (critical was > 100, no data for 30 s)"
+
+
+def test_a_window_that_nobody_keeps_is_no_data_and_no_error() -> None:
+    recorder = Recorder()
+    recorder.begin("r", 0.0)
+    recorder.operation("WS", "ask", None, 0, "failed", "refused")
+    recorder.tick(1.0)
+    evaluator = Evaluator([rule(metric="errors", critical="0"), rule("each", "errors", where=Where(worker="*"))])
+    assert evaluator.evaluate(1.0, recorder.window, ("", "w")) == ()
+    recorder.watch(10)
+    recorder.operation("WS", "ask", None, 0, "failed", "refused")
+    recorder.tick(2.0)
+    assert [event.state for event in evaluator.evaluate(2.0, recorder.window, ("", "w"))] == [FIRED]
 
 
 def test_a_gap_in_the_data_neither_fires_nor_resolves() -> None:

@@ -41,8 +41,33 @@ def test_an_alert_whose_limit_was_raised_over_its_value_resolves_at_the_next_eva
     world = World(rule("r", critical="100"))
     world.at(1, 150)
     world.evaluator.set_threshold("r", "critical", "> 151")
-    assert world.at(2, 150) == [("critical", OVER, 150)]
-    assert world.evaluator.alerts[0].limit == "> 151"
+    (resolved,) = world.events_at(2, 150)
+    assert (resolved.state, resolved.limit) == (OVER, "> 100")
+    assert resolved.text == "resolved: open connections 150 (critical was > 100, now > 151)"
+
+
+def test_what_fired_is_told_with_the_limit_that_it_broke_also_where_that_was_changed_later() -> None:
+    world = World(rule("r", critical="100"))
+    world.at(1, 150)
+    world.evaluator.set_threshold("r", "critical", "> 9000")
+    world.at(2, 150)
+    (alert,) = world.evaluator.alerts
+    assert (alert.worst, alert.worst_text, alert.limit) == (150, "150", "> 100")
+    (check,) = world.evaluator.checks(world.window)
+    assert (check.outcome, check.limit) == ("failed", "critical > 9000")
+    assert check.text.endswith("critical > 100 fired once, first at 1 s, worst 150")
+
+
+def test_the_end_of_what_is_looked_at_resolves_what_had_fired_and_says_why() -> None:
+    world = World(rule("fired", critical="100"), rule("waits", critical="100", for_s=60), rule("seen", critical="100"))
+    world.at(1, 150)
+    assert world.evaluator.acknowledge(3, 1.5)
+    told = world.evaluator.finish(2.0, "the run began")
+    assert [(each.rule, each.state, each.at_s) for each in told] == [("fired", OVER, 2.0), ("seen", OVER, 2.0)]
+    assert told[0].text == "resolved: open connections 150 (critical was > 100, the run began)"
+    assert world.evaluator.events[-2:] == told
+    assert [each.state for each in world.evaluator.alerts] == [OVER, OVER]
+    assert (world.evaluator.pending, world.evaluator.finish(3.0, "again")) == ((), ())
 
 
 def test_an_alert_whose_changed_limit_is_still_broken_goes_on_with_it() -> None:

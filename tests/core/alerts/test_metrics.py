@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from locust_ext.core.alerts.metrics import METRICS, metric_named
+from locust_ext.core.alerts.metrics import METRICS, endpoint_series, meant_by, metric_named
 from locust_ext.core.alerts.units import UNITS
 from locust_ext.core.alerts.values import Reader
 from locust_ext.core.alerts.where import Where
@@ -215,6 +215,38 @@ def test_units_of_the_targets_own_metrics(name: str, unit: str) -> None:
     metric = metric_named(name)
     assert metric is not None
     assert metric.unit == unit
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("target.jobs_total", "target.jobs_per_second"),
+        ('target.jobs_total{kind="a_total"}', 'target.jobs_per_second{kind="a_total"}'),
+        ("target.process_resident_memory_bytes", "target.memory_bytes"),
+        ("target.process_cpu_seconds_total", "target.cpu_percent"),
+        ("target.jobs_per_second", None),
+        ("jobs_total", None),
+    ],
+)
+def test_a_name_of_the_endpoint_that_the_monitor_calls_otherwise_is_no_metric(name: str, meant: str | None) -> None:
+    assert meant_by(name) == meant
+    if meant is not None:
+        assert metric_named(name) is None
+        assert metric_named(meant) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "series"),
+    [
+        ("target.queue_depth", ("queue_depth",)),
+        ('target.jobs_per_second{kind="a"}', ('jobs_total{kind="a"}', 'jobs_per_second{kind="a"}')),
+        ("target.cpu_percent", ()),
+        ("generator.cpu_percent", ()),
+        ("rate", ()),
+    ],
+)
+def test_a_rule_on_the_targets_own_endpoint_says_which_series_it_needs(name: str, series: tuple[str, ...]) -> None:
+    assert endpoint_series(name) == series
 
 
 @pytest.mark.parametrize("name", ["latency", "target.", "target", "target.a b", "generator.cpu", "", "p95"])

@@ -236,6 +236,58 @@ RULE = "rules:\n  - {name: a, metric: rate, warning: 5/s}\n  - {name: b, "
             RULE + "metric: rate, warning: 5/s, no_data: ignored}",
             "rules[1].no_data: expected one of pass, fail, ignore (got 'ignored'); did you mean 'ignore'?",
         ),
+        (
+            RULE + "metric: rate, warning: 5/s, no_data: }",
+            "rules[1].no_data: expected one of pass, fail, ignore (got null)",
+        ),
+        (
+            RULE + "metric: rate, warning: 5/s, for: null}",
+            "rules[1].for: expected a time such as 10s, 1m or a number of seconds (got null)",
+        ),
+        (
+            RULE + "metric: rate, warning: 5/s, window: null}",
+            "rules[1].window: expected whole seconds from 1s to 1h, or run (got null)",
+        ),
+        (
+            "webhook: http://h/s3cret\nrules: [1]",
+            'webhook: expected a mapping such as {url: "https://…"}, not a text',
+        ),
+        ("webhook: [http://h]\nrules: [1]", 'webhook: expected a mapping such as {url: "https://…"}, not a list'),
+        (
+            RULE + "metric: rate, warning: 5/s, where: {type: ws}}",
+            "rules[1].where.type: expected a type as the statistics name it (got 'ws'); did you mean 'WS'?",
+        ),
+        (
+            RULE + "metric: rate, warning: 5/s, where: {type: [WS, Get]}}",
+            "rules[1].where.type: expected a type as the statistics name it (got 'Get'); did you mean 'GET'?",
+        ),
+        (
+            "rules: [{name: .., metric: rate, warning: 1/s}]",
+            "rules[0].name: expected another name: browsers rewrite an address with it (got '..')",
+        ),
+        (
+            "rules: [{name: '.', metric: rate, warning: 1/s}]",
+            "rules[0].name: expected another name: browsers rewrite an address with it (got '.')",
+        ),
+        (
+            RULE + "metric: target.jobs_total, warning: 5/s}",
+            "rules[1].metric: expected what the monitor calls it: counters are read as their increase a second "
+            "(got 'target.jobs_total'); did you mean 'target.jobs_per_second'?",
+        ),
+        (
+            RULE + "metric: 'target.jobs_total{kind=\"a\"}', warning: 5/s}",
+            "rules[1].metric: expected what the monitor calls it: counters are read as their increase a second "
+            "(got 'target.jobs_total{kind=\"a\"}'); did you mean 'target.jobs_per_second{kind=\"a\"}'?",
+        ),
+        (
+            RULE + "metric: error_ratio, critical: 1}",
+            "rules[1].critical: expected a limit that some value breaks: none is above 100 % (>= 100 % is that alone); "
+            "five per cent is 5 % or 0.05 (got 1)",
+        ),
+        (
+            RULE + "metric: connections_open, low_critical: -1}",
+            "rules[1].low_critical: expected a limit that some value breaks: none is below 0 (got -1)",
+        ),
         (RULE + "metric: rate, warning: 5/s, record: 1}", "rules[1].record: expected true or false (got 1)"),
         (
             RULE + "metric: rate, warning: 5/s, hysteresis: 5 %}",
@@ -287,6 +339,16 @@ def test_a_limit_that_yaml_takes_for_a_block_of_text_is_told_to_be_quoted(
 )
 def test_what_came_from_the_environment_is_never_shown(tmp_path: Path, text: str) -> None:
     assert "hush" not in error_of(tmp_path, text, SECRET="hush")
+
+
+def test_a_type_of_somebodys_own_and_a_target_of_ones_own_are_taken_as_they_are(tmp_path: Path) -> None:
+    text = (
+        RULE
+        + "metric: rate, where: {type: [grpc, Kafka]}, warning: 5/s}\n  - {name: c, metric: target.balance, low_warning: -5}"
+    )
+    _, typed, balance = load_rules(written(tmp_path, text))
+    assert typed.where.types == ("grpc", "Kafka")
+    assert balance.low_warning == Limit("<", -5.0, "< -5")
 
 
 def test_too_many_rules_are_refused(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ def test_the_operator_that_is_not_written_is_the_default() -> None:
         (math.nan, "", "expected a limit such as > 1000 (got nan)"),
         ("1e999", "", "expected a limit such as > 1000 (got '1e999')"),
         ("", "", "expected a limit such as > 1000 (got '')"),
+        (
+            "500mb",
+            "B",
+            "expected a limit such as > 500MB (B, KB, MB, GB, KiB, MiB, GiB) (got '500mb'); did you mean '500MB'?",
+        ),
+        ("2 S", "ms", "expected a limit such as > 200ms (us, ms, s, min) (got '2 S'); did you mean '2s'?"),
     ],
 )
 def test_what_is_no_limit_of_the_unit_is_refused_with_an_example(given: object, unit: str, message: str) -> None:
@@ -76,6 +82,44 @@ def test_a_share_over_one_is_refused_where_it_cannot_be() -> None:
     with pytest.raises(ConfigError, match=r"at most 100 %; five per cent is 5 % or 0.05 \(got 5\)"):
         parse_limit(5, "share", at_most=1.0)
     assert parse_limit("150 %", "share").value == 1.5
+
+
+NEVER, ALWAYS = "expected a limit that some value breaks: none is ", "expected a limit that some value keeps: none is "
+
+
+@pytest.mark.parametrize(
+    ("given", "unit", "told"),
+    [
+        (1, "share", NEVER + "above 100 % (>= 100 % is that alone); five per cent is 5 % or 0.05 (got 1)"),
+        (
+            "> 100%",
+            "share",
+            NEVER + "above 100 % (>= 100 % is that alone); five per cent is 5 % or 0.05 (got '> 100%')",
+        ),
+        ("<= 100 %", "share", ALWAYS + "above 100 % (got '<= 100 %')"),
+        ("< 0", "share", NEVER + "below 0 % (<= 0 % is that alone) (got '< 0')"),
+        ("<= -1", "", NEVER + "below 0 (got '<= -1')"),
+        ("< 0/s", "/s", NEVER + "below 0/s (<= 0/s is that alone) (got '< 0/s')"),
+        ("> -5 ms", "ms", ALWAYS + "below 0 ms (got '> -5 ms')"),
+        (">= 0 MB", "B", ALWAYS + "below 0 B (got '>= 0 MB')"),
+    ],
+)
+def test_a_limit_that_can_never_or_must_always_be_broken_is_refused(given: object, unit: str, told: str) -> None:
+    at_most = 1.0 if unit == "share" else None
+    with pytest.raises(ConfigError) as caught:
+        parse_limit(given, unit, at_most=at_most, at_least=0.0)
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("given", ["> 0", "<= 0", ">= 100 %", "< 100 %", "> 99.9 %", "< 0.1 %"])
+def test_a_limit_at_an_end_of_what_can_be_is_one(given: str) -> None:
+    assert parse_limit(given, "share", at_most=1.0, at_least=0.0).operator == given.split()[0]
+
+
+def test_what_may_be_negative_has_negative_limits() -> None:
+    assert parse_limit("< -5", "").value == -5
+    with pytest.raises(ConfigError, match="none is below 0"):
+        limit_of(-5.0, "", "<", at_least=0.0)
 
 
 @settings(deadline=None)

@@ -32,6 +32,8 @@ from locust_ext.core.lifecycle import (
 from locust_ext.errors import ConfigError
 from tests.core.lifecycle.conversation import END, Half, converse
 
+BASE_ADDRESS = "expected a base address such as http://127.0.0.1:8000 or wss://example.org"
+
 
 def backoff(seconds: float) -> Pause:
     return Pause(seconds, backoff=True)
@@ -421,8 +423,26 @@ def test_what_is_no_pattern_function_is_refused(function: Any, text: str) -> Non
             lambda: Failover(),
             "backups: expected a tuple of one or more base addresses, such as ('http://backup:8000',) (got ())",
         ),
-        (lambda: Failover(backups=("b",), threshold=0), "threshold: expected a whole number of at least 1 (got 0)"),
-        (lambda: Failover(backups=("b",), return_after_s=0), "return_after_s: expected a number above 0 (got 0.0)"),
+        (
+            lambda: Failover(backups=("ws://b",), threshold=0),
+            "threshold: expected a whole number of at least 1 (got 0)",
+        ),
+        (
+            lambda: Failover(backups=("https://[::1]:9/base",), return_after_s=0),
+            "return_after_s: expected a number above 0 (got 0.0)",
+        ),
+        (lambda: Failover(backups=["not a url"]), f"backups[0]: {BASE_ADDRESS} (got 'not a url')"),
+        (lambda: Failover(backups=("http://b", "b:8000")), f"backups[1]: {BASE_ADDRESS} (got 'b:8000')"),
+        (lambda: Failover(backups=("ftp://b",)), f"backups[0]: {BASE_ADDRESS} (got 'ftp://b')"),
+        (lambda: Failover(backups=("http://",)), f"backups[0]: {BASE_ADDRESS} (got 'http://')"),
+        (lambda: Failover(backups=("http://b:99999",)), f"backups[0]: {BASE_ADDRESS} (got 'http://b:99999')"),
+        (lambda: Failover(backups=("http://[b",)), f"backups[0]: {BASE_ADDRESS} (got 'http://[b')"),
+        (lambda: Failover(backups=("ann:pw@b",)), f"backups[0]: {BASE_ADDRESS}"),
+        (lambda: Failover(backups=(5,)), f"backups[0]: {BASE_ADDRESS} (got 5)"),  # type: ignore[arg-type]
+        (
+            lambda: Failover(primary="x", backups=("http://b",)),
+            f"primary: {BASE_ADDRESS}, or None for the user's own (got 'x')",
+        ),
     ],
 )
 def test_wrong_parameters_are_named_at_construction(make: Any, text: str) -> None:

@@ -274,7 +274,7 @@ NAMES = "event, command, query, monitoring, ping, heartbeat, context_ops, mixed,
     [
         (7, EXPECTED + " (got 7)"),
         ("evnt", f"generator: unknown name, expected one of {NAMES} (got 'evnt'); did you mean 'event'?"),
-        ({"qery": 1}, f"generator: unknown name, expected one of {NAMES} (got 'qery'); did you mean 'query'?"),
+        ({"qery": 1}, f"weights.qery: unknown name, expected one of {NAMES} (got 'qery'); did you mean 'query'?"),
         ({"ping": -1}, "weights.ping: expected a weight, a number of at least 0 (got -1)"),
         ({"ping": 0}, "weights: expected at least one weight above 0 (got {'ping': 0})"),
         ({}, "weights: expected at least one weight above 0 (got {})"),

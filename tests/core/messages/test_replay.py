@@ -230,12 +230,12 @@ def test_uuids_that_the_client_made_are_new_and_those_of_the_server_stay() -> No
     """Of the user's random numbers: the same seed gives the same."""
     own, told = "0b0f6a4e-1111-4222-8333-444455556666", "0b0f6a4e-9999-4222-8333-444455556666"
     lines = [
-        received(0, {"type": "hello", "session": told}),
-        sent(1, {"type": "a", "key": own, "session": told}),
+        received(0, {"type": "hello", "room": told}),
+        sent(1, {"type": "a", "key": own, "room": told}),
         sent(2, {"type": "b", "key": own}),
     ]
     first, second, third = bodies(Replay(lines), 3)
     assert first["key"] == second["key"] != own
     assert third["key"] != first["key"]
     assert len(first["key"]) == len(own)
-    assert first["session"] == told
+    assert first["room"] == told

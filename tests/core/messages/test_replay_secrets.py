@@ -28,6 +28,9 @@ from tests.core.messages.recordings import bodies, received, sent
             "jwt",
             "credentials",
         ),
+        *("pass", "user_pass", "userPass", "otp", "login-otp", "x-auth", "sid", "connect.sid", "PHPSESSID", "session"),
+        *("sessionid", "sessionId", "user_session", "creds", "db_creds", "credential"),
+        *("tokens", "refresh_tokens", "refreshTokens", "secrets", "passwords", "api_keys", "max_tokens"),
     ],
 )
 def test_names_of_secrets(name: str) -> None:
@@ -36,7 +39,25 @@ def test_names_of_secrets(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["type", "tokens", "max_tokens", "author", "pinned", "key", "session", "id", "", 5, None]
+    "name",
+    [
+        *(
+            "type",
+            "author",
+            "pinned",
+            "key",
+            "id",
+            "",
+            5,
+            None,
+            "session_id",
+            "sessions",
+            "compass",
+            "bypass",
+            "passenger",
+        ),
+        *("side", "reside", "obsession", "otpauth2", "class", "credits", "tokenizer"),
+    ],
 )
 def test_names_of_other_things(name: Any) -> None:
     """What merely resembles one stays."""
@@ -50,8 +71,20 @@ def test_names_of_other_things(name: Any) -> None:
         ({"auth": {"user": "ann", "n": 5}, "x": 5}, {"auth": {"user": "***", "n": "***"}, "x": 5}),
         (
             [{"tokens": ["a"]}, {"token": ["a", None, True, ""]}],
-            [{"tokens": ["a"]}, {"token": ["***", None, True, ""]}],
+            [{"tokens": ["***"]}, {"token": ["***", None, True, ""]}],
         ),
+        ({"max_tokens": 5, "tokens": {"a": "b", "n": [1]}}, {"max_tokens": 5, "tokens": {"a": "***", "n": ["***"]}}),
+        (
+            {"pass": 1234, "otp": 5, "sid": "x", "creds": ["a"]},
+            dict.fromkeys(("pass", "otp", "sid"), "***") | {"creds": ["***"]},
+        ),
+        ({"session_id": "s-1", "sessionid": "s-2"}, {"session_id": "s-1", "sessionid": "***"}),
+        ("/x?sid=ab&pass=cd&session_id=ef&compass=n", "/x?sid=***&pass=***&session_id=ef&compass=n"),
+        (
+            'n["{"otp":"1","sid" : "2","tokens":"3","inside":"4"}"]',
+            'n["{"otp":"***","sid" : "***","tokens":"***","inside":"4"}"]',
+        ),
+        ("a session: it will pass, at its side", "a session: it will pass, at its side"),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "***"),
         ("see eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln now", "see *** now"),
         ("Bearer abcdef123", "Bearer ***"),
@@ -84,6 +117,7 @@ def test_what_has_no_secret_is_left_as_it_is() -> None:
         ('42/chat,17["login",{"token":"a"}]', '42/chat,17["login",{"token":"***"}]'),
         ('431[{"password":"a"}]', '431[{"password":"***"}]'),
         ('40{"token":"a"}', '40{"token":"***"}'),
+        ('40{"sid":"a","pid":"b"}', '40{"sid":"***","pid":"b"}'),
         ('{"token":"a', '{"token":"***'),  # no JSON
         ("[" * 5000 + "]" * 5000, "[" * 5000 + "]" * 5000),
         (b"known-one", b"*********"),

@@ -149,7 +149,9 @@ def test_unique_rows_are_given_to_one_user_each_over_all_workers() -> None:
             given.append(name)
         with pytest.raises(ConfigError) as caught:
             generated(own)
-        assert str(caught.value) == "6 rows are not enough for the users of 2 worker(s): each needs its own"
+        assert str(caught.value) == (
+            "6 rows are not enough: with unique each user needs its own; 3 of them are this worker's, of 2"
+        )
     assert sorted(given) == list("abcdef")
 
 

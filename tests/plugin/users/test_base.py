@@ -6,6 +6,8 @@ from locust import constant, task
 from locust.exception import RescheduleTask, StopUser
 
 import logging
+from itertools import pairwise
+from time import monotonic
 from typing import Any
 
 import gevent
@@ -25,9 +27,11 @@ from locust_ext.errors import (
 )
 from locust_ext.plugin.users import base
 from locust_ext.plugin.users.agent import AgentUser
+from locust_ext.plugin.users.context import ContextServerUser
 from locust_ext.plugin.users.failures import quiet
 from locust_ext.plugin.users.socketio import FastSocketIOUser
 from locust_ext.plugin.users.websocket import WebSocketUser
+from locust_ext.runtime import driver
 from tests.e2e.runs import Server
 from tests.peers import Peer, eventually, read_request, reset, send, stall, text, upgrade, wait, wait_messages
 from tests.plugin.inside import QUICK, idles, inside, user_class
@@ -216,6 +220,38 @@ def test_a_wrong_setting_is_an_error_of_the_definition(wrong: dict[str, Any]) ->
     """Not of the run."""
     with pytest.raises(ConfigError):
         type("Wrong", (WebSocketUser,), {"abstract": False, **wrong})
+
+
+def test_a_generator_for_other_channels_is_an_error_of_the_definition() -> None:
+    """Of a class whose messages our own code performs; bases add up, and code of the locustfile's own may do as it likes."""
+    with pytest.raises(ConfigError, match=r"Ops\.generator: expected .*, and not to: http \(got 'context_ops'\)"):
+        type("Ops", (AgentUser,), {"generator": "context_ops"})
+    with pytest.raises(ConfigError, match=r"Mix\.generator: expected .* \(http, live\), and not to: the main one"):
+        type("Mix", (ContextServerUser,), {"generator": {"ping": 1, "context_ops": 3}})
+    mix = {"context_ops": 1, "ping": 1, "monitoring": 1}
+    assert type("Both", (AgentUser, ContextServerUser), {"generator": mix}).generator == mix
+    own = type("Own", (), {"channel_of": lambda self, message: self.ws})
+    assert type("Any", (own, AgentUser), {"generator": "context_ops"}).generator == "context_ops"
+    assert type("Sio", (FastSocketIOUser,), {"generator": "monitoring"}).generator == "monitoring"
+
+
+def test_a_generator_that_raises_each_time_is_asked_at_a_pause(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not as fast as its tracebacks can be written; the connection stays."""
+    monkeypatch.setattr(driver, "AFTER_RAISE_S", 0.25)
+    asked_s: list[float] = []
+
+    class Broken:
+        def generate(self) -> Any:
+            asked_s.append(monotonic())
+            raise KeyError("mine")
+
+    with running(user_class(Agent, generator=Broken), server.url) as run:
+        eventually(lambda: len(asked_s) >= 4)
+        run.stop()
+        assert server.counters()["connections"] == 1
+        [error] = run.runner.exceptions.values()
+        assert "KeyError" in error["traceback"]
+    assert min(later_s - earlier_s for earlier_s, later_s in pairwise(asked_s)) >= 0.25
 
 
 def test_a_generator_drives_a_user_without_tasks(server: Server) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from locust_ext import AgentUser, ConfigError, FastSocketIOUser, RealisticUser, WebSocketUser
 from locust_ext.core.lifecycle import PATTERNS, Bursty, FullJitter, Intermittent, Persistent
-from locust_ext.core.messages import GENERATORS, Event, Mixed, Replay, Template
+from locust_ext.core.messages import GENERATORS, Event, Mixed, Monitoring, Replay, Template
 from locust_ext.core.pacing import ClosedLoop, OpenLoop
 from locust_ext.plugin.users.rules import UserRules, names_of, texts_of
 from locust_ext.settings import Settings, load_settings
@@ -212,6 +212,24 @@ def test_numbers_may_come_from_the_environment_and_are_not_shown_when_wrong(rule
             "ext.yaml: users.Crowd.generator.mixed.weights.event: expected a weight, a number of at least 0 (got -1)",
         ),
         (
+            "users: {Crowd: {generator: {mixed: {evnt: 3, ping: 1}}}}",
+            "ext.yaml: users.Crowd.generator.mixed.weights.evnt: unknown name, expected one of event, command",
+        ),
+        (
+            "users: {Crowd: {pattern: {failover: {backups: [http://b, not a url]}}}}",
+            "ext.yaml: users.Crowd.pattern.failover.backups[1]: expected a base address such as http://127.0.0.1:8000",
+        ),
+        (
+            "users: {Crowd: {generator: context_ops}}",
+            "ext.yaml: Crowd.generator: expected a generator whose messages go to a channel that Crowd has "
+            "(agent, monitor, the main one), and not to: http (got 'context_ops')",
+        ),
+        (
+            "users: {Plain: {generator: {mixed: {ping: 9, realistic: 1}}}}",
+            "ext.yaml: Plain.generator: expected a generator whose messages go to a channel that Plain has "
+            "(the main one), and not to: monitor (got 'mixed')",
+        ),
+        (
             "users: {Crowd: {generator: replay}}",
             "ext.yaml: users.Crowd.generator.file: this key is required: the recording, as HAR or JSONL",
         ),
@@ -256,6 +274,12 @@ def test_what_is_wrong_is_told_with_its_place(rules: UserRules, tmp_path: Path, 
             ["Analyst=ping"],
             "--ext-generator: expected a user class that takes a generator: it is driven by its tasks",
         ),
+        (
+            [],
+            ["Crowd=context_ops"],
+            "--ext-generator: Crowd.generator: expected a generator whose messages go to a channel that Crowd has",
+        ),
+        ([], ["monitoring"], "--ext-generator: Plain.generator: expected a generator whose messages go to a channel"),
     ],
 )
 def test_a_wrong_flag_is_told(
@@ -270,6 +294,14 @@ def test_an_error_leaves_the_classes_as_they_were(rules: UserRules, tmp_path: Pa
     with pytest.raises(ConfigError):
         applied(rules, tmp_path, "users: {Crowd: {pattern: churn}, Nobody: {pattern: churn}}")
     assert Crowd.pattern == Persistent(max_attempts=7)
+
+
+def test_a_generator_that_fits_one_class_and_not_another_changes_neither(rules: UserRules, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        applied(rules, tmp_path, "", [], ["monitoring"])
+    assert (Crowd.generator, Plain.generator) == ("ping", None)
+    applied(rules, tmp_path, "", [], ["Crowd=monitoring"])
+    assert isinstance(Crowd.generator, Monitoring)
 
 
 def test_a_recording_of_the_other_protocol_is_refused(tmp_path: Path) -> None:

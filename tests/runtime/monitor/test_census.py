@@ -6,6 +6,7 @@ import gc
 import weakref
 
 import gevent
+import gevent.event
 import pytest
 
 from locust_ext.runtime.monitor import census as module
@@ -21,7 +22,7 @@ def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def by_search() -> int:
     gc.collect()
-    return sum(1 for each in gc.get_objects() if isinstance(each, gevent.Greenlet) and not each.dead)
+    return sum(1 for each in gc.get_objects() if issubclass(type(each), gevent.Greenlet) and not each.dead)
 
 
 def test_it_counts_those_that_lived_before_those_that_come_and_not_those_that_ended() -> None:
@@ -75,3 +76,28 @@ def test_a_process_too_big_to_be_searched_says_nothing(monkeypatch: pytest.Monke
     census = Census()
     census.start()
     assert census.count() is None
+
+
+def test_greenlets_that_were_frozen_are_found_and_a_proxy_whose_object_is_gone_does_no_harm() -> None:
+    class Passing:
+        pass
+
+    passing = Passing()
+    proxy = weakref.proxy(passing)
+    del passing
+    over = gevent.event.Event()
+    waiting = gevent.spawn(over.wait)
+    gevent.sleep(0)
+    gc.freeze()
+    try:
+        census = Census()
+        census.start()
+        before = census.count()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+    over.set()
+    waiting.join()
+    del waiting
+    eventually(lambda: (census.count() or 0) < (before or 0), what="one greenlet fewer")
+    assert proxy is not None

@@ -242,7 +242,12 @@ class LocalSide:
         self._is_over = True
         recorder.on_drain = PushRows(environment).add
 
+    def watch_idle(self) -> None:
+        """Watch the process without a run too, until the next one or `close`: the monitor tells of the loop's lag."""
+        self.watch.start(monotonic())
+
     def begin(self, run_id: str, warmup_s: float = 0.0) -> None:
+        self.watch.stop()  # what it still tells is of the time before the run
         now_s = monotonic()
         self._recorder.begin(run_id, now_s, warmup_s)
         self._is_over = False
@@ -272,6 +277,7 @@ class LocalSide:
             self._is_over = True
             self.close()
             self._recorder.end(monotonic())
+            self.watch_idle()
 
     def close(self) -> None:
         self._ticker.close()

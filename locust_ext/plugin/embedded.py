@@ -22,7 +22,7 @@ START_S = 20.0
 STOP_S = 2.0
 LAST_WORDS_S = 1.0
 """How long `EmbeddedServer.stop` waits for what the server has said at its end."""
-COMMAND = (sys.executable, "-m", "locust_ext.refserver", "--host", "127.0.0.1", "--port", "0")
+ARGUMENTS = ("-m", "locust_ext.refserver", "--host", "127.0.0.1", "--port", "0")
 
 
 def machine_id() -> str:
@@ -44,9 +44,9 @@ def embedded_classes(user_classes: list[type[User]]) -> list[type[User]]:
 class EmbeddedServer:
     """Started on a free loopback port; ends with `stop`, and by itself when this process dies (its stdin ends)."""
 
-    def __init__(self, command: Sequence[str] = COMMAND) -> None:
-        """``command`` says ``READY <base address>`` once it serves, and ends at SIGTERM or at the end of its stdin."""
-        self._command = list(command)
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        """``command`` (the reference server's, unless given) says ``READY <base address>`` once it serves, and ends at SIGTERM or at the end of its stdin."""
+        self._command = list(command or (sys.executable, *ARGUMENTS))
         self._process: Any = None
         self._reader: gevent.Greenlet[..., None] | None = None
         self.url = ""

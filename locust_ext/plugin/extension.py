@@ -176,6 +176,8 @@ class Extension:
         if isinstance(self._side, MasterSide | LocalSide):
             self.alerting = Alerting(self.environment, self.recorder, self.inputs.rules, self.monitor.window)
             self.monitor.use(self.inputs.monitor, self._side.watch, self._target.embedded_pid)
+            if isinstance(self._side, LocalSide):
+                self._side.watch_idle()
             self._side.before_tick = self._tell_users
             self._side.after_tick = self.alerting.evaluate
             self.monitor.start()

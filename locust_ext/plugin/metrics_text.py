@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -65,6 +67,8 @@ class MetricsText:
         self._take = take
         self._texts: dict[bool, Text] = {}
         self._making: dict[bool, gevent.Greenlet[..., Text]] = {}
+        self._busy = 0
+        self._collects = False
 
     def get(self, *, openmetrics: bool) -> Text:
         """At most a second old. Raises `TimeoutError`, and what went wrong at making it."""
@@ -83,21 +87,41 @@ class MetricsText:
 
     def _make(self, openmetrics: bool) -> Text:
         try:
-            taken_s = monotonic()
-            snapshot, live = self._take()
-            found: list[bytes] = []
-            until_s = taken_s  # the snapshot was a slice of its own
-            for piece in pieces(self.metrics.parts(snapshot, live), openmetrics=openmetrics):
-                found.append(piece)
-                if monotonic() >= until_s:
-                    next_turn()
-                    until_s = monotonic() + SLICE_S
-            run = snapshot.run
-            text = Text(b"".join(found), run.id, run.complete, taken_s, monotonic())
-            self._texts[openmetrics] = text
-            return text
+            with self._without_collections():
+                return self._made(openmetrics)
         finally:
             del self._making[openmetrics]
+
+    @contextmanager
+    def _without_collections(self) -> Iterator[None]:
+        """What a text is made of has no cycles and is gone with it: thousands of objects, which would only make Python look
+        through all of its memory, for 50 ms and more on end, to find nothing.
+        """
+        self._busy += 1
+        if self._busy == 1:
+            self._collects = gc.isenabled()
+            gc.disable()
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            if not self._busy and self._collects:
+                gc.enable()
+
+    def _made(self, openmetrics: bool) -> Text:
+        taken_s = monotonic()
+        snapshot, live = self._take()
+        found: list[bytes] = []
+        until_s = taken_s  # the snapshot was a slice of its own
+        for piece in pieces(self.metrics.parts(snapshot, live), openmetrics=openmetrics):
+            found.append(piece)
+            if monotonic() >= until_s:
+                next_turn()
+                until_s = monotonic() + SLICE_S
+        run = snapshot.run
+        text = Text(b"".join(found), run.id, run.complete, taken_s, monotonic())
+        self._texts[openmetrics] = text
+        return text
 
     def forget(self) -> None:
         """The next scrape gets figures of its own moment."""

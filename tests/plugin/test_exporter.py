@@ -5,6 +5,7 @@ from __future__ import annotations
 from locust.env import Environment
 from locust.event import Events
 
+import gc
 import logging
 import os
 import sys
@@ -23,6 +24,7 @@ from prometheus_client import generate_latest
 from locust_ext.core.accounting import Recorder
 from locust_ext.errors import ConfigError
 from locust_ext.model import Snapshot
+from locust_ext.outputs.metrics import Edges, Live, RunMetrics
 from locust_ext.plugin import exporter as module, metrics_text
 from locust_ext.plugin.exporter import (
     Exporter,
@@ -339,3 +341,23 @@ def test_the_buckets_are_those_of_the_settings() -> None:
     with exporting(Counted(), settings=ExporterSettings(buckets_s=(0.01, 0.1))) as exporter:
         buckets = Scraped(scrape(exporter).text).by("locust_ext_request_duration_seconds_bucket", "le", name="ask")
         assert buckets == {"0.01": 1, "0.1": 1, "+Inf": 1}
+
+
+def test_no_full_collection_falls_into_the_making_of_a_text_and_all_is_as_before_afterwards() -> None:
+    seen: list[bool] = []
+    metrics = RunMetrics(Edges(ExporterSettings().buckets_s), 10_000, 200)
+
+    def take() -> tuple[Snapshot, Live]:
+        seen.append(gc.isenabled())
+        return Snapshot(), Live()
+
+    text = metrics_text.MetricsText(metrics, take)
+    text.get(openmetrics=False)
+    assert (seen, gc.isenabled()) == ([False], True)
+    gc.disable()
+    try:
+        text.forget()
+        text.get(openmetrics=False)
+        assert not gc.isenabled(), "somebody else's choice stays"
+    finally:
+        gc.enable()

@@ -45,7 +45,9 @@ class EmbeddedServer:
     """Started on a free loopback port; ends with `stop`, and by itself when this process dies (its stdin ends)."""
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
-        """``command`` (the reference server's, unless given) says ``READY <base address>`` once it serves, and ends at SIGTERM or at the end of its stdin."""
+        """``command`` (the reference server's, unless given) says ``READY <base address>`` once it serves, and ends at
+        SIGTERM or at the end of its stdin.
+        """
         self._command = list(command or (sys.executable, *ARGUMENTS))
         self._process: Any = None
         self._reader: gevent.Greenlet[..., None] | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from locust_ext.settings import Settings
+from locust_ext.settings import Settings, load_settings
 from tests import test_layers
 from tests.e2e.runs import ROOT, Finished, Locust, environment, free_port, headless, run_local, server
 
@@ -205,6 +205,15 @@ def test_the_links_of_the_documents_lead_somewhere() -> None:
     for document in (ROOT / "README.md", ROOT / "docs" / "numbers.md"):
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_the_settings_of_the_readme_are_taken(tmp_path: Path) -> None:
+    (block,) = [each for each in re.findall(r"```yaml\n(.*?)```", README, re.S) if each.startswith("users:")]
+    (tmp_path / "settings.yaml").write_text(block)
+    settings = load_settings(tmp_path / "settings.yaml")
+    assert (set(settings.users), set(settings.lifecycle), set(settings.messages)) == ({"Crowd"}, {"bursty"}, {"mixed"})
+    assert settings.shape is not None
+    assert settings.rate is not None
 
 
 def test_the_settings_of_the_documents_are_all_there_are_with_their_defaults() -> None:

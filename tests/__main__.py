@@ -126,7 +126,8 @@ def main(arguments: Sequence[str]) -> int:
     side, rest = parts()
     with tempfile.TemporaryDirectory() as folder:
         beside = choice(arguments, "not alone")
-        codes, alone = [], [[str(HERE / "e2e"), *choice(arguments, "alone")], [*rest, *arguments]]
+        beside_or_e2e = [str(HERE / name) for name in ("e2e", *BESIDE)]
+        codes, alone = [], [[*beside_or_e2e, *choice(arguments, "alone")], [*rest, *arguments]]
         for path, done in zip(side, side_by_side(side, beside, folder), strict=True):
             if done.has_failed:
                 alone.insert(0, [path, *beside, memory(folder, path), "--last-failed", "--last-failed-no-failures=all"])

@@ -76,6 +76,10 @@ from locust_ext.model.resources import (
     ResourceStats as ResourceStats,
     Trend as Trend,
 )
+from locust_ext.model.search import (
+    LimitSearch as LimitSearch,
+    LoadStep as LoadStep,
+)
 
 ROUND_TRIP_TYPES: Final = ("WS", "SIO")
 """The operation types whose latency is a message's round trip."""
@@ -279,6 +283,8 @@ class Snapshot:
     """In the order of time; bounded, the oldest leave first."""
     comparison: Comparison | None = None
     """Where a baseline was given."""
+    search: LimitSearch | None = None
+    """Where the run's shape was a search for the limit."""
 
     @property
     def has_verdict(self) -> bool:

@@ -43,6 +43,7 @@ __all__ = [
     "install",
     "lifecycle",
     "messages",
+    "scenario",
     "shapes",
 ]
 
@@ -74,6 +75,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "locust_ext.plugin": ("shapes",),
     "locust_ext.plugin.extension": ("Extension", "attach"),
     "locust_ext.plugin.installing": ("install",),
+    "locust_ext.plugin.scenario": ("scenario",),
     "locust_ext.plugin.users.agent": ("AgentUser",),
     "locust_ext.plugin.users.context": ("ContextServerUser",),
     "locust_ext.plugin.users.pool": ("ConnectionPool",),
@@ -111,6 +113,7 @@ if TYPE_CHECKING:
     from locust_ext.plugin import shapes
     from locust_ext.plugin.extension import Extension, attach
     from locust_ext.plugin.installing import install
+    from locust_ext.plugin.scenario import scenario
     from locust_ext.plugin.users.agent import AgentUser
     from locust_ext.plugin.users.context import ContextServerUser
     from locust_ext.plugin.users.pool import ConnectionPool

@@ -26,6 +26,17 @@ def server(arguments: Sequence[str]) -> int:
     return serve(arguments)
 
 
+def suite(arguments: Sequence[str]) -> int:
+    """Run the scenarios of a suite file one after the other: see ``locust-ext suite --help``.
+
+    Exit codes: 0 · 1 a wrong suite file, or errors · 2 to 5 as those of a run, the worst of all · 130 Ctrl-C · 143 SIGTERM.
+    """
+    from locust_ext.plugin.reports import write_reports
+    from locust_ext.suite.command import suite as run
+
+    return run(arguments, write_reports)
+
+
 def report(arguments: Sequence[str]) -> int:
     """Show one run again, or several beside the first: see ``locust-ext report --help``.
 
@@ -43,6 +54,20 @@ def metrics(arguments: Sequence[str]) -> int:
     return tell(arguments)
 
 
+def settings(arguments: Sequence[str]) -> int:
+    """Check a settings file and print what it comes to: see ``locust-ext settings --help``. Exit code 0, or 1."""
+    from locust_ext.settings_command import settings as tell
+
+    return tell(arguments)
+
+
+def schema(arguments: Sequence[str]) -> int:
+    """Print or write the JSON Schema of settings files: see ``locust-ext schema --help``. Exit code 0, or 1."""
+    from locust_ext.settings_command import schema as tell
+
+    return tell(arguments)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One subcommand: its line in the help, and what it does with the arguments after its name."""
@@ -53,8 +78,13 @@ class Command:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "server": Command("start the reference server (locust-ext server --help: its flags)", server),
+    "suite": Command("run several scenarios one after the other: one report, one exit code", suite),
     "report": Command("show a summary.json in any format, or compare several with the first of them", report),
     "metrics": Command("list what a rule (--ext-rules) can be about, with units and what narrows it", metrics),
+    "settings": Command(
+        "check a settings file (--ext-config) and print what it comes to, without its secrets", settings
+    ),
+    "schema": Command("print the JSON Schema of settings files, for editors", schema),
 }
 
 

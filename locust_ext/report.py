@@ -37,7 +37,7 @@ _RANGES: Final = {
 def report(arguments: Sequence[str]) -> int:
     """The command with the arguments after its name; gives its exit code. `ConfigError` for a file that is no result."""
     from locust_ext.core.accounting.compare import compare
-    from locust_ext.outputs import REPORTS
+    from locust_ext.outputs import REPORTS, texts_of
     from locust_ext.outputs.several import SEVERAL, one_console
 
     options = _parser().parse_args(arguments)
@@ -49,13 +49,15 @@ def report(arguments: Sequence[str]) -> int:
         name = _format(options.format, renderers)
         if options.out is not None:
             _refuse_own_folder(options.out, paths)
-            texts = {each: render(snapshot) for each, render in REPORTS.items() if each not in missing}
+            texts = texts_of(snapshot, [each for each in REPORTS if each not in missing])
             for each, why in missing.items():
                 sys.stderr.write(f"locust-ext report: {each} is left out: {why}\n")
             return _write(options.out, {**texts, "console.txt": one_console(snapshot)})
         if name in missing:
             raise ConfigError(missing[name], source=str(paths[0]), key="--format", value=name)
-        return _print(renderers[name](snapshot))
+        if not (text := renderers[name](snapshot)):
+            raise ConfigError("this run has none", source=str(paths[0]), key="--format", value=name)
+        return _print(text)
     snapshots = [_read(path)[0] for path in paths]
     snapshots[1:] = [replace(each, comparison=compare(snapshots[0], each, tolerance)) for each in snapshots[1:]]
     runs = list(zip(map(str, options.files), snapshots, strict=True))

@@ -24,6 +24,7 @@ LANES = 3
 """More than there are cores: these tests wait most of the time."""
 BESIDE = ("core", "outputs", "plugin")
 SLOWEST_FIRST = (
+    "test_scenarios.py",
     "plugin",
     "core",
     "test_readme.py",

@@ -28,9 +28,11 @@ LAYERS = {
     "locust_ext.runtime": "runtime",
     "locust_ext.plugin": "plugin",
     "locust_ext.refserver": "refserver",
+    "locust_ext.suite": "suite",
     "locust_ext.cli": "root",
     "locust_ext.report": "root",
     "locust_ext.metrics_command": "root",
+    "locust_ext.settings_command": "root",
     "locust_ext": "root",
     "gevent": "gevent",
     "geventhttpclient": "gevent",
@@ -51,6 +53,7 @@ MAY_IMPORT = {
     "runtime": {"errors", "model", "core", "runtime", "gevent"},
     "plugin": {"errors", "model", "core", "outputs", "runtime", "plugin", "gevent", "locust, flask"},
     "refserver": {"errors", "refserver"},
+    "suite": {"errors", "model", "core", "outputs", "suite"},
     "root": {"errors", "root"},
 }
 """Layer -> the layers it may import; from the root (``__init__.py``, ``cli.py``) this holds when it is imported."""
@@ -283,6 +286,12 @@ def test_importing_a_pure_folder_pulls_in_neither_gevent_nor_locust_nor_flask(fo
     names = [name for name, _ in modules(PACKAGE / folder)]
     assert len(names) > 3
     assert pulled_in("gevent,locust,flask", *names) == ""
+
+
+def test_the_suite_command_pulls_in_neither_gevent_nor_locust_nor_flask() -> None:
+    names = [name for name, _ in modules(PACKAGE / "suite")]
+    assert len(names) > 3
+    assert pulled_in("gevent,locust,flask", *names, "locust_ext.plugin.reports") == ""
 
 
 def test_importing_the_core_opens_no_ssl_before_locust_has_patched_it() -> None:

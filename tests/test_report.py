@@ -13,14 +13,15 @@ import pytest
 
 from locust_ext import cli
 from locust_ext.core.accounting import Recorder
-from locust_ext.core.accounting.compare import Tolerance
-from locust_ext.model import Snapshot
-from locust_ext.outputs import REPORTS
+from locust_ext.core.accounting.compare import Tolerance, compare
+from locust_ext.model import LimitSearch, Snapshot
+from locust_ext.outputs import REPORTS, texts_of
 from locust_ext.outputs.console import console
 from locust_ext.plugin import gate
 from locust_ext.report import NOT_VALID, REGRESSION, _parser, _tolerance
 from locust_ext.settings import Settings
 from tests.outputs.examples import HOSTILE, bad, full, good
+from tests.outputs.searches import AT_THE_GENERATORS_LIMIT, FOUND_IT, NEVER, moving, searched
 
 
 def run_of(ms: int, run_id: str = "r", *, valid: bool = True) -> Snapshot:
@@ -40,8 +41,8 @@ def run_of(ms: int, run_id: str = "r", *, valid: bool = True) -> Snapshot:
 def written(folder: Path, snapshot: Snapshot, *names: str) -> Path:
     """The files of a report folder: all, or those named."""
     folder.mkdir()
-    for name in names or REPORTS:
-        (folder / name).write_text(REPORTS[name](snapshot), newline="")
+    for name, text in texts_of(snapshot, names or REPORTS).items():
+        (folder / name).write_text(text, newline="")
     return folder / "summary.json"
 
 
@@ -52,13 +53,21 @@ def told(capfdbinary: pytest.CaptureFixture[bytes], *arguments: object) -> tuple
     return code, out.decode(), err.decode()
 
 
-@pytest.mark.parametrize("snapshot", [Snapshot(), good(), bad(), full()], ids=["empty", "good", "bad", "full"])
+@pytest.mark.parametrize(
+    "snapshot",
+    [Snapshot(), good(), bad(), full(), searched(), moving()],
+    ids=["empty", "good", "bad", "full", "search", "moving"],
+)
 @pytest.mark.parametrize("name", REPORTS)
 def test_every_report_of_a_folder_can_be_made_again_as_it_was(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], snapshot: Snapshot, name: str
 ) -> None:
     path = written(tmp_path / "run", snapshot)
-    assert told(capfdbinary, path, "--format", name) == (0, REPORTS[name](snapshot), "")
+    if text := REPORTS[name](snapshot):
+        assert told(capfdbinary, path, "--format", name) == (0, text, "")
+    else:
+        said = f"locust-ext report: {path}: --format: this run has none (got {name!r})\n"
+        assert told(capfdbinary, path, "--format", name) == (1, "", said)
 
 
 def test_the_console_is_that_of_the_run_with_a_table_of_its_operations(
@@ -107,7 +116,7 @@ def test_out_writes_every_format_that_can_be_made(tmp_path: Path, capfdbinary: p
     assert (code, out) == (0, "")
     assert err.startswith("locust-ext report: timeline.csv is left out: its rows are not in summary.json")
     made = {each.name: each.read_bytes().decode() for each in (tmp_path / "again").iterdir()}
-    assert made.keys() == {*REPORTS, "console.txt"} - {"timeline.csv"}
+    assert made.keys() == {*REPORTS, "console.txt"} - {"timeline.csv", "limit.svg"}
     assert made["summary.json"] == REPORTS["summary.json"](good())
     code, _, err = told(capfdbinary, path, "--out", tmp_path / "run")
     assert code == 1
@@ -171,6 +180,50 @@ def test_more_than_two_runs_are_each_beside_the_first_and_all_in_one_table(
     code, markdown, _ = told(capfdbinary, *paths, "--format", "md")
     assert markdown.startswith("## All runs\n\n| Run | users |")
     assert markdown.count("\n### Against r: ") == 2
+
+
+def test_two_searches_are_compared_by_the_users_that_were_sustained_and_by_nothing_else(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    first = written(tmp_path / "first", searched(FOUND_IT))
+    fewer = written(tmp_path / "fewer", searched(replace(FOUND_IT, steps=FOUND_IT.steps[:4])))
+    code, out, _ = told(capfdbinary, first, fewer)
+    assert code == 0  # 320 where 640 broke, and 430 where 455 did: both limits may be the same
+    assert out.splitlines()[1:5] == [
+        "  before: sustains 430 users (1,720 messages/s, p95 84 ms); breaks at 455: p95 > 100 ms for 10 s; recovered in 6 s",
+        "  now:    sustains 320 users (1,280 messages/s, p95 62.1 ms), not confirmed; breaks at 640: p95 > 100 ms for 10 s",
+        "Operation       Figure           before  now  change",
+        "all operations  sustained_users     430  320   -26 %",
+    ]
+    none = written(tmp_path / "none", searched(NEVER))
+    code, out, _ = told(capfdbinary, first, none)
+    assert (code, out.splitlines()[-1]) == (REGRESSION, "1 regression against 20260101T120000-abc")
+    assert "all operations  sustained_users     430    0  -100 %  WORSE" in out
+    code, out, _ = told(capfdbinary, first, none, fewer)
+    table = out.partition("All runs\n")[2].splitlines()
+    assert [row.split()[2] for row in table] == ["sustained", "430", "-", "320"]
+    assert "limit.svg" not in told(capfdbinary, first, fewer, "--format", "md")[1]
+    plain = written(tmp_path / "plain", good())
+    assert "one of the two was a search for the limit" in told(capfdbinary, first, plain)[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome"),
+    [
+        (FOUND_IT, FOUND_IT, "same"),
+        (FOUND_IT, NEVER, "worse"),
+        (NEVER, FOUND_IT, "better"),
+        (AT_THE_GENERATORS_LIMIT, FOUND_IT, "same"),  # nobody knows where the first would have broken
+        (FOUND_IT, AT_THE_GENERATORS_LIMIT, "same"),
+        (FOUND_IT, replace(FOUND_IT, outcome="searching"), "no_data"),
+        (replace(FOUND_IT, steps=()), FOUND_IT, "no_data"),
+    ],
+)
+def test_a_limit_is_worse_only_where_the_fewer_users_are_known_to_break_it(
+    before: LimitSearch, after: LimitSearch, outcome: str
+) -> None:
+    (figure,) = compare(searched(before), searched(after)).figures
+    assert (figure.figure, figure.outcome) == ("sustained_users", outcome)
 
 
 def test_junit_of_several_runs_has_suites_of_each(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

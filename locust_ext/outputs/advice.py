@@ -21,6 +21,7 @@ from locust_ext.outputs.advice_resources import (
     target_leaks,
     target_memory_is_short,
 )
+from locust_ext.outputs.advice_search import after_search
 from locust_ext.outputs.advice_timing import (
     fails_at_the_start,
     falls_at_the_end,
@@ -38,7 +39,8 @@ Advice = Callable[[Snapshot], str | None]
 
 def advice(snapshot: Snapshot) -> list[str]:
     """One sentence for each rule of thumb that applies; empty: none does."""
-    return [sentence for rule in RULES_OF_THUMB if (sentence := rule(snapshot)) is not None]
+    rules = RULES_OF_THUMB if snapshot.search is None else AFTER_SEARCH
+    return [sentence for rule in rules if (sentence := rule(snapshot)) is not None]
 
 
 _WHEN_NO_CONNECT_WORKED: Final = {
@@ -124,3 +126,17 @@ RULES_OF_THUMB: Final[tuple[Advice, ...]] = (
     too_few_samples,
 )
 """In the order of how much they say about the rest."""
+AFTER_SEARCH: Final[tuple[Advice, ...]] = (
+    after_search,
+    _no_connection_worked,
+    _all_replies_are_errors,
+    _no_descriptors,
+    _no_ports,
+    target_has_no_cpu_left,
+    target_memory_is_short,
+    descriptors_run_out,
+    target_refuses,
+    strange_replies,
+    users_read_too_slowly,
+)
+"""Those that also hold where steps were meant to break: what a target does beyond its limit is no surprise."""

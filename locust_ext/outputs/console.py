@@ -11,6 +11,9 @@ from locust_ext.outputs.advice import advice
 from locust_ext.outputs.highlights import highlight_rows
 from locust_ext.outputs.monitor_text import alerts_text, leaks, resource_lines, rules_table, rules_text
 from locust_ext.outputs.pace_text import pace_text
+from locust_ext.outputs.search_chart import chart
+from locust_ext.outputs.search_table import steps_table
+from locust_ext.outputs.search_text import answer, criteria_text, search_of
 from locust_ext.outputs.shape_text import shape_text
 from locust_ext.outputs.text import (
     change_text,
@@ -37,12 +40,27 @@ def console(snapshot: Snapshot) -> str:
         lines += textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * _LABEL)
     if snapshot.rules:
         lines += ["-- rules ".ljust(WIDTH, "-"), *rules_table(snapshot.rules)]
+    lines += _search(snapshot)
     lines.append("-" * WIDTH)
     return "\n".join(lines) + "\n"
 
 
+def _search(snapshot: Snapshot) -> Iterator[str]:
+    """The steps of a search for the limit, and its chart."""
+    search = search_of(snapshot)
+    if search is not None and search.steps:
+        yield "-- steps of the search ".ljust(WIDTH, "-")
+        yield from steps_table(search)
+        if lines := chart(search):
+            yield "-- p95 against users ".ljust(WIDTH, "-")
+            yield from lines
+
+
 def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     run, connections, traffic = snapshot.run, snapshot.connections, snapshot.traffic
+    if (search := search_of(snapshot)) is not None:
+        yield "Limit", answer(search)
+        yield "Breaks if", criteria_text(search) or "nothing was asked"
     facts = [shown(run.scenario) if run.scenario else "", f"{run.duration_s:,.1f} s"]
     if snapshot.warmup is not None:
         facts.append(f"after {snapshot.warmup.duration_s:,.1f} s of warm-up")
@@ -84,7 +102,7 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         if fan_out := fan_out_text(snapshot.pushes):
             yield "Fan-out", fan_out
     if any(operation.finished for operation in snapshot.of_type(*ROUND_TRIP_TYPES)):
-        yield "Round trips", _percentiles(snapshot.latency)
+        yield "Round trips", _percentiles(snapshot.latency) + (", over all steps" if search is not None else "")
     http = snapshot.of_type(*_HTTP)
     if http:
         yield "HTTP requests", _percentiles(EMPTY.plus(*(operation.latency for operation in http)))
@@ -141,7 +159,8 @@ def _failures(snapshot: Snapshot) -> str:
     listed = ", ".join(f"{shown(error_class, 40)} {count:,}" for error_class, count in classes[:8])
     more = f", {len(classes) - 8} further classes" if len(classes) > 8 else ""
     share = percent_text(snapshot.failures, snapshot.finished)
-    return f"{snapshot.failures:,} of {snapshot.finished:,} operations ({share}): {listed}{more}"
+    beyond = "; the search goes beyond the limit: see its steps" if snapshot.search is not None else ""
+    return f"{snapshot.failures:,} of {snapshot.finished:,} operations ({share}): {listed}{more}{beyond}"
 
 
 def _baseline(comparison: Comparison) -> str:

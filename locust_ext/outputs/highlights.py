@@ -31,13 +31,18 @@ class Highlights:
 
 
 def highlights(snapshot: Snapshot) -> Highlights:
-    """Of the operations with at least `ENOUGH` samples, without the warm-up. Pushes and drops are no operations here."""
+    """Of the operations with at least `ENOUGH` samples, without the warm-up. Pushes and drops are no operations here.
+
+    Of a search for the limit only the best second: the rest would mix steps that held with steps that broke.
+    """
     busy = [each for each in snapshot.operations if each.finished >= ENOUGH and each.type not in _NOT_COMPARED]
     timed = [each for each in busy if each.latency.count >= ENOUGH]
     rows = [row for row in snapshot.timeline if row.finished and row.length_s and not row.warmup]
     by_rate = sorted(busy, key=lambda each: each.finished)
     by_p95 = sorted(timed, key=lambda each: each.latency.percentile_us(95) or 0)
     by_errors = sorted(busy, key=lambda each: (each.error_rate or 0.0, -each.finished))
+    if snapshot.search is not None:
+        busy, by_rate, by_p95, by_errors = [], [], [], []
     if not any(each.failures for each in busy):
         by_errors = []
     return Highlights(

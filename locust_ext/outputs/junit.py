@@ -6,15 +6,18 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from locust_ext.model import Check, ComparedFigure, Snapshot
+from locust_ext.model.search import NOT_RECOVERED
+from locust_ext.outputs.search_text import answer, is_answered, search_of
 from locust_ext.outputs.text import change_text, shown
 from locust_ext.outputs.verdict import verdict
 
 
 def junit_xml(snapshot: Snapshot) -> str:
-    """Three suites: the run (is it valid, did it do anything), the rules, the operations against the baseline.
+    """Suites: the run (is it valid, did it do anything), the search for the limit, the rules, the operations against
+    the baseline; of the last three those that there were.
 
     A rule without data and a figure with too few samples are `skipped`: neither passed nor failed. A rule that warned
-    has passed, with the warning as its output.
+    has passed, with the warning as its output. A search has passed if some load is sustained, with its answer as output.
     """
     return junit_of([("", snapshot)])
 
@@ -24,6 +27,9 @@ def junit_of(runs: Sequence[tuple[str, Snapshot]]) -> str:
     root = ElementTree.Element("testsuites", name="locust-ext")
     for name, snapshot in runs:
         _add(root, snapshot, "run", name, [_run_case(snapshot)])
+        if (search := search_of(snapshot)) is not None:
+            is_good = is_answered(search) and search.outcome != NOT_RECOVERED
+            _add(root, snapshot, "search", name, [("the limit", "passed" if is_good else "failed", answer(search))])
         if snapshot.rules:
             _add(root, snapshot, "rules", name, [(rule.name, rule.outcome, _told(rule)) for rule in snapshot.rules])
         if snapshot.comparison is not None:
@@ -81,5 +87,7 @@ def _add(root: ElementTree.Element, snapshot: Snapshot, name: str, run: str, cas
             failure.text = shown(text, 2000)
         elif outcome == "no_data":
             ElementTree.SubElement(case, "skipped", message=shown(text, 500) or "no data")
+        elif name == "search":
+            ElementTree.SubElement(case, "system-out").text = shown(text, 2000)
         elif outcome == "warned":
             ElementTree.SubElement(case, "system-out").text = f"warning: {shown(text, 2000)}"

@@ -6,7 +6,7 @@ from typing import Final
 
 from locust_ext.model import ACKNOWLEDGED, EMPTY, FIRING, Distribution, Snapshot
 from locust_ext.outputs.pace_text import per_second
-from locust_ext.outputs.text import count_text, ms_text, percent_text, rate_text
+from locust_ext.outputs.text import count_text, ms_text, percent_text, rate_text, shown
 
 _TOLD: Final = ("open", "waiting", "failed", "idle")
 """States of connections that last; the others pass."""
@@ -22,6 +22,8 @@ def live_line(before: Snapshot, now: Snapshot) -> str:
     seconds = now.run.duration_s - before.run.duration_s
     finished, failures = now.finished - before.finished, now.failures - before.failures
     parts = [f"{now.run.duration_s:,.0f} s"]
+    if now.search is not None and now.search.phase:
+        parts.append(shown(now.search.phase, 80))
     states = now.connections.states
     parts += [", ".join(f"{states[state]:,} {state}" for state in _TOLD if states.get(state))]
     parts.append(f"{rate_text(finished, seconds) or '0/s'} finished")

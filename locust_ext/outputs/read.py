@@ -24,6 +24,7 @@ from locust_ext.model import (
     Warmup,
 )
 from locust_ext.outputs.read_monitor import alerts_in, resources_in, rules_in
+from locust_ext.outputs.read_search import search_in
 from locust_ext.outputs.summary_json import SCHEMA
 
 T = TypeVar("T")
@@ -78,6 +79,7 @@ def read_summary(text: str | bytes, source: str = "summary.json") -> Snapshot:
         alerts=alerts,
         alert_events=alert_events,
         comparison=None if comparison is None else reader.comparison(comparison),
+        search=search_in(reader, document),
     )
 
 

@@ -45,7 +45,7 @@ def several_md(runs: Runs) -> str:
         header, *rows = trend_rows(runs)
         lines = ["## All runs", "", _md_row(header), "|---|" + "--:|" * (len(header) - 2) + "---|"]
         parts.append("\n".join([*lines, *map(_md_row, rows)]) + "\n")
-    parts += (summary_md(snapshot) for _, snapshot in runs[1:])
+    parts += (summary_md(snapshot, has_files=False) for _, snapshot in runs[1:])
     return "\n".join(parts)
 
 

@@ -24,6 +24,7 @@ from locust_ext.model import (
 from locust_ext.outputs.advice import advice
 from locust_ext.outputs.highlights import highlights_dict
 from locust_ext.outputs.summary_monitor import alerts_part, resources_part, rules_part, trends_part
+from locust_ext.outputs.summary_search import search_part
 from locust_ext.outputs.text import PERCENTILES, ms
 
 SCHEMA: Final = 1
@@ -77,6 +78,8 @@ def summary_dict(snapshot: Snapshot) -> dict[str, Any]:
         "push_metrics": {push.event: _push(push) for push in snapshot.pushes},
         "operations": [_operation(operation) for operation in snapshot.operations],
     }
+    if snapshot.search is not None:
+        document["search"] = search_part(snapshot.search)
     if found := highlights_dict(snapshot):
         document["highlights"] = found
     if sentences := advice(snapshot):

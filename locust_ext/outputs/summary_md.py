@@ -21,7 +21,11 @@ from locust_ext.outputs.monitor_text import (
     worst_text,
 )
 from locust_ext.outputs.pace_text import pace_text
+from locust_ext.outputs.plan_chart import LEGEND, plan_chart
 from locust_ext.outputs.readiness import readiness
+from locust_ext.outputs.search_chart import chart
+from locust_ext.outputs.search_table import remarks, step_rows
+from locust_ext.outputs.search_text import HEADINGS, criteria_text, search_of
 from locust_ext.outputs.shape_text import shape_text
 from locust_ext.outputs.text import (
     change_text,
@@ -41,20 +45,24 @@ MAX_RULES: Final = 100
 MAX_ALERTS: Final = 50
 MAX_SOURCES: Final = 50
 MAX_FIGURES: Final = 250
+MAX_STEPS: Final = 100
 """Rows of a table; GitHub takes 1 MiB for all steps of a job, and a reader less."""
 
 _MOVES: Final = ("increasing", "decreasing")
 
 
-def summary_md(snapshot: Snapshot) -> str:
-    """Verdict, key figures, operations (those with failures first, then the slowest), rules, alerts, resources, the
-    comparison, and at the end whether the system is ready, with the reasons.
+def summary_md(snapshot: Snapshot, *, has_files: bool = True) -> str:
+    """Verdict, key figures, the steps of a search for the limit, the plan beside the users, operations (those with
+    failures first, then the slowest), rules, alerts, resources, the comparison, and at the end whether the system is
+    ready, with the reasons. ``has_files``: the other files of the report are beside it, to be linked to.
     """
     return (
         "\n".join(
             [
                 *_head(snapshot),
                 *_advice(snapshot),
+                *_search(snapshot, has_files),
+                *_plan(snapshot),
                 *_operations(snapshot),
                 *_rules(snapshot),
                 *_alerts(snapshot),
@@ -85,6 +93,8 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
     facts += [escaped(run.host)] if run.host else []
     facts += [f"seed {run.seed}"] if run.seed is not None else []
     yield f"| Run | {', '.join(facts)} |"
+    if (search := search_of(snapshot)) is not None:
+        yield f"| Breaks if | {escaped(criteria_text(search) or 'nothing was asked', 500)} |"
     if run.shape:
         yield f"| Shape | {escaped(shape_text(snapshot), 200)} |"
     if snapshot.connects:
@@ -119,7 +129,7 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
         p50, p95, p99 = latency.percentiles_us((50, 95, 99))
         yield (
             f"| Round trips | p50 {ms_text(p50)}, p95 {ms_text(p95)}, p99 {ms_text(p99)}, "
-            f"max {ms_text(latency.max_us)} ({latency.count:,}) |"
+            f"max {ms_text(latency.max_us)} ({latency.count:,}){', over all steps' if search is not None else ''} |"
         )
     for label, text in highlight_rows(snapshot):
         yield f"| {label} | {escaped(text, 200)} |"
@@ -129,7 +139,8 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
         classes = ", ".join(f"{escaped(each, 40)} {count:,}" for each, count in snapshot.errors_by_class.items())
         yield (
             f"| Failures | {snapshot.failures:,} of {snapshot.finished:,} "
-            f"({percent_text(snapshot.failures, snapshot.finished)}): {classes} |"
+            f"({percent_text(snapshot.failures, snapshot.finished)}): {classes}"
+            f"{'; the search goes beyond the limit' if search is not None else ''} |"
         )
     elif snapshot.finished:
         yield f"| Failures | none of {snapshot.finished:,} |"
@@ -139,6 +150,43 @@ def _advice(snapshot: Snapshot) -> Iterator[str]:
     for sentence in advice(snapshot):
         yield ""
         yield f"Look at: {escaped(sentence, 300)}"
+
+
+def _search(snapshot: Snapshot, has_files: bool) -> Iterator[str]:
+    """Its steps in the order of time, and p95 against users."""
+    search = search_of(snapshot)
+    if search is None or not search.steps:
+        return
+    yield ""
+    yield f"### Search for the limit: {HEADINGS.get(search.outcome, escaped(search.outcome))}"
+    yield ""
+    header, *rows = step_rows(search)
+    yield f"| {' | '.join(map(escaped, header))} | Remarks |"
+    yield "|---|" + "--:|" * (len(header) - 2) + "---|---|"
+    for row, step in list(zip(rows, search.steps, strict=True))[:MAX_STEPS]:
+        mark = "**" if step is search.sustained else ""
+        cells = [f"{mark}{escaped(cell)}{mark}" if cell else " " for cell in row]
+        yield f"| {' | '.join(cells)} | {escaped('; '.join(remarks(step)), 400)} |"
+    if len(search.steps) > MAX_STEPS:
+        yield ""
+        yield f"… and {count_text(len(search.steps) - MAX_STEPS, 'step')} more in `summary.json`."
+    if lines := chart(search):
+        yield from _fenced(lines)
+        if has_files:
+            yield ""
+            yield "The same as a picture: [limit.svg](limit.svg)"
+
+
+def _plan(snapshot: Snapshot) -> Iterator[str]:
+    if lines := plan_chart(snapshot):
+        yield ""
+        yield "### Users beside the plan"
+        yield from _fenced([*lines, "", LEGEND])
+
+
+def _fenced(lines: list[str]) -> Iterator[str]:
+    """Lines of our own making as they are; nothing foreign may be in them."""
+    yield from ("", "```text", *lines, "```")
 
 
 def _operations(snapshot: Snapshot) -> Iterator[str]:

@@ -69,13 +69,25 @@ _TREND: Final = ("Run", "users", "operations/s", "failures", "p50", "p95", "p99"
 
 
 def trend_rows(runs: Sequence[tuple[str, Snapshot]]) -> list[tuple[str, ...]]:
-    """(name, run) -> a header and a row for each: users, throughput, share of failures, round trips, drops, fan-out."""
-    return [_TREND, *(_trend(name, snapshot) for name, snapshot in runs)]
+    """(name, run) -> a header and a row for each: users, throughput, share of failures, round trips, drops, fan-out.
+
+    Where one of them was a search for the limit, also the users that were sustained.
+    """
+    rows = [_TREND, *(_trend(name, snapshot) for name, snapshot in runs)]
+    if all(snapshot.search is None for _, snapshot in runs):
+        return rows
+    sustained = ["sustained", *(_sustained(snapshot) for _, snapshot in runs)]
+    return [(*row[:2], cell, *row[2:]) for row, cell in zip(rows, sustained, strict=True)]
 
 
 def trend_table(runs: Sequence[tuple[str, Snapshot]]) -> str:
     """`trend_rows` as lines, in the order given."""
     return _aligned(trend_rows(runs), left=1, last_left=True)
+
+
+def _sustained(snapshot: Snapshot) -> str:
+    good = None if snapshot.search is None else snapshot.search.sustained
+    return "-" if good is None else f"{good.users:,}"
 
 
 def _trend(name: str, snapshot: Snapshot) -> tuple[str, ...]:

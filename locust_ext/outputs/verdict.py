@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from locust_ext.model import Snapshot
+from locust_ext.outputs.search_text import answer, search_of
 from locust_ext.outputs.text import count_text, percent_text, shown
 
 
 def verdict(snapshot: Snapshot) -> str:
     """The result in one line: not valid, rules failed, regression, failures, good, …; `so far` while figures are missing.
 
-    It is never good where the locustfile's own code raised exceptions, or where rules were given and none had data.
+    It is never good where the locustfile's own code raised exceptions, or where rules were given and none had data. Of a
+    search for the limit it is the answer: its failures are those of steps that were meant to break.
     """
+    search = search_of(snapshot)
     if not snapshot.run.valid:
-        return "not valid: " + "; ".join(shown(reason, 200) for reason in snapshot.run.invalid_because)
+        beside = "" if search is None else f"; {answer(search)}"
+        return "not valid: " + "; ".join(shown(reason, 200) for reason in snapshot.run.invalid_because) + beside
     so_far = "" if snapshot.run.complete else " so far"
     failed = [shown(rule.name, 40) for rule in snapshot.rules if rule.outcome == "failed"]
     if failed:
         more = f" and {len(failed) - 3:,} more" if len(failed) > 3 else ""
         word = "rule" if len(failed) == 1 else "rules"
         return f"{word} failed{so_far}: {', '.join(failed[:3])}{more}; {_of_itself(snapshot, so_far)}"
-    if snapshot.rules and not snapshot.has_verdict:
+    if snapshot.rules and not snapshot.has_verdict and search is None:
         return f"nothing to judge{so_far}: no rule had data; {_of_itself(snapshot, so_far)}"
     comparison = snapshot.comparison
     if comparison is not None and comparison.regressions:
@@ -43,6 +47,10 @@ def _of_itself(snapshot: Snapshot, so_far: str) -> str:
             return f"no result{so_far}: {what} started, none finished"
         return f"no load{so_far}: nothing was sent"
     finished = count_text(snapshot.finished, "operation")
+    search = search_of(snapshot)
+    if search is not None:
+        raised = count_text(snapshot.run.exceptions, "exception")
+        return f"the locustfile raised {raised}; {answer(search)}" if snapshot.run.exceptions else answer(search)
     if snapshot.run.exceptions:
         raised = count_text(snapshot.run.exceptions, "exception")
         failed = f"{snapshot.failures:,} of {finished} failed" if snapshot.failures else f"{finished}, no failure"

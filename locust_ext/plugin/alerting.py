@@ -18,6 +18,7 @@ from locust_ext.core.alerts.evaluator import Evaluator
 from locust_ext.core.alerts.rules import Rules
 from locust_ext.model import CRITICAL, FIRING, RESOLVED, Alert, AlertEvent, Check, Snapshot
 from locust_ext.plugin.intake import NOT_COUNTED
+from locust_ext.plugin.searching import Searching
 from locust_ext.runtime.ticker import Ticker
 from locust_ext.runtime.webhook import Webhook
 
@@ -52,14 +53,22 @@ class Alerting:
     """
 
     def __init__(
-        self, environment: Environment, recorder: Recorder, rules: Rules | None, idle_window: Callable[[int], Snapshot]
+        self,
+        environment: Environment,
+        recorder: Recorder,
+        rules: Rules | None,
+        idle_window: Callable[[int], Snapshot],
+        searching: Searching | None = None,
     ) -> None:
-        """``idle_window(length_s)``: what is known of the last seconds where there is no run."""
+        """``idle_window(length_s)``: what is known of the last seconds where there is no run; ``searching``: the search
+        for the limit, whose criteria rules may be.
+        """
         self._environment = environment
         self._recorder = recorder
         self._rules = rules
         self._evaluator = Evaluator(rules.rules if rules is not None else ())
         self._idle_window = idle_window
+        self._searching = searching or Searching(environment, recorder)
         self._ticker = Ticker(INTERVAL_S, self._idle_tick)
         self._webhook: Webhook | None = None
         self._is_run = False
@@ -126,7 +135,8 @@ class Alerting:
             return
         self._look(monotonic(), self._window)
         self._is_run = False
-        self._result = (self._evaluator.checks(self._window), self._evaluator.alerts, self._evaluator.events)
+        checks = tuple(map(self._searching.judged, self._evaluator.checks(self._window)))
+        self._result = (checks, self._evaluator.alerts, self._evaluator.events)
         self._resolve("the run ended")
         self._began_s = monotonic()
 
@@ -156,7 +166,9 @@ class Alerting:
         runner = self._environment.runner
         is_loaded = runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING)
         users = runner.user_count if runner is not None and is_loaded else 0
-        return window if length_s is None else replace(window, run=replace(window.run, users=users))
+        if length_s is None:
+            return replace(window, search=self._searching.result())
+        return replace(window, run=replace(window.run, users=users))
 
     # ── what an alert does ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -181,9 +193,12 @@ class Alerting:
             )
 
     def _stop(self, event: AlertEvent) -> None:
-        """End the run early, as the end of its time would: with a web UI the process stays."""
+        """End the run early, as the end of its time would: with a web UI the process stays.
+
+        Not for a rule that is a criterion of the search for the limit, which breaks it on purpose.
+        """
         runner = self._environment.runner
-        if event.state != FIRING or not self._is_run or runner is None:
+        if event.state != FIRING or not self._is_run or runner is None or event.rule in self._searching.rule_names:
             return
         logger.error("The run ends early: rule %s: %s", event.rule, event.text)
         self._recorder.describe(ended_because=f"rule {event.rule}: {event.text}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-import json
 import logging
 import secrets
 import sys
@@ -23,10 +22,10 @@ from typing import Any
 from locust_ext.core.accounting.compare import compare
 from locust_ext.errors import LocustExtError
 from locust_ext.model import Comparison, Snapshot
-from locust_ext.outputs import REPORTS
+from locust_ext.outputs import REPORTS, texts_of
 from locust_ext.outputs.console import console
-from locust_ext.outputs.series import series
 from locust_ext.plugin.alerting import Alerting
+from locust_ext.plugin.answers import Answers
 from locust_ext.plugin.choices import Choices
 from locust_ext.plugin.distributed import LocalSide, MasterSide, WorkerSide
 from locust_ext.plugin.exporter import Exporter, exporter_options, limits_given, port_of
@@ -36,11 +35,13 @@ from locust_ext.plugin.intake import drop_intake, intake_of
 from locust_ext.plugin.interrupt import Ending
 from locust_ext.plugin.leaving import Leavers, leave
 from locust_ext.plugin.monitoring import Monitor, monitor_options
+from locust_ext.plugin.preparing import prepare
 from locust_ext.plugin.provided import ProvidedTarget
 from locust_ext.plugin.rate import pace_of, wanted_rate
 from locust_ext.plugin.recording import begin_recording, end_recording
 from locust_ext.plugin.reports import write_reports
 from locust_ext.plugin.requests import wanted_requests, work_of
+from locust_ext.plugin.searching import Searching
 from locust_ext.plugin.shapes import Shape
 from locust_ext.plugin.sinks import SinkFeed
 from locust_ext.plugin.telling import LogLines, describe
@@ -88,7 +89,7 @@ def extensions() -> list[Extension]:
     return list(_extensions.values())
 
 
-class Extension:
+class Extension(Answers):
     """What the package does in one process of one Locust environment. ``close()`` undoes it."""
 
     def __init__(self, environment: Environment) -> None:
@@ -102,7 +103,8 @@ class Extension:
         self._target = ProvidedTarget(environment, self.options)
         self.monitor = Monitor(environment, self.recorder)
         """The resource monitor of this process: ``start()`` and ``stop()`` it, with a run or without one."""
-        self.alerting = Alerting(environment, self.recorder, None, self.monitor.window)
+        self._searching = Searching(environment, self.recorder)
+        self.alerting = Alerting(environment, self.recorder, None, self.monitor.window, self._searching)
         """The rules and their alerts."""
         self._pace = pace_of(environment, self.intake)
         self._work = work_of(environment, self.intake)
@@ -149,7 +151,7 @@ class Extension:
             self._choices.read()
             self.recorder.limit_generator(limits_of(self.settings))
             self._sinks = SinkFeed(self.inputs.sinks, self.snapshot)
-            self._target.provide(self.inputs.wait_s)
+            self._target.provide(self.inputs.wait_s, self.settings.embedded)
         if isinstance(runner, WorkerRunner):
             self._side = WorkerSide(runner, self.recorder)
             port = port_of(self.options, "ext_worker_metrics")
@@ -165,6 +167,7 @@ class Extension:
             web_ui, metrics = self.environment.web_ui, self._exporter.web_answer
             self._pages = WebPages(web_ui, self.snapshot, self.alerting, self.monitor, metrics)
         self._listen("test_start", self._on_test_start)
+        self._listen("test_stopping", self._on_test_stopping)
         self._listen("test_stop", self._on_test_stop)
         self._listen("spawning_complete", self._on_spawning_complete)
         self._listen("reset_stats", self._on_reset_stats)
@@ -174,12 +177,14 @@ class Extension:
     def _open_monitor(self) -> None:
         """On a worker it waits for the start of a run: only then is it told the interval."""
         if isinstance(self._side, MasterSide | LocalSide):
-            self.alerting = Alerting(self.environment, self.recorder, self.inputs.rules, self.monitor.window)
+            self.alerting = Alerting(
+                self.environment, self.recorder, self.inputs.rules, self.monitor.window, self._searching
+            )
             self.monitor.use(self.inputs.monitor, self._side.watch, self._target.embedded_pid)
             if isinstance(self._side, LocalSide):
                 self._side.watch_idle()
             self._side.before_tick = self._tell_users
-            self._side.after_tick = self.alerting.evaluate
+            self._side.after_tick = self._judge_second
             self.monitor.start()
             self.alerting.open()
             self._exporter.rate_wanted = lambda: self._pace.rate_now
@@ -213,8 +218,8 @@ class Extension:
         self._sinks.close()
         if self._pages is not None:
             self._pages.close()
-        self._choices.undo()
         self._target.close()
+        self._choices.undo()
         drop_intake(self.environment)
         _extensions.pop(self.environment, None)
 
@@ -224,6 +229,7 @@ class Extension:
         if self.is_worker:
             self._begin_on_worker()
             return
+        prepare(self.environment)
         self._runs += 1
         run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.options.ext_run_id = run_id
@@ -235,8 +241,9 @@ class Extension:
         begin_recording(self._option("ext_record"), runner, self.settings.record.max_bytes)
         self._side.begin(run_id, self.inputs.warmup_s)
         self.alerting.begin()
+        self._searching.begin(lambda: self.alerting.evaluator.rules, self.inputs.warmup_s)
         self.monitor.resume()
-        describe(self.recorder, self.environment, self._option("ext_seed"))
+        describe(self.recorder, self.environment, self._option("ext_seed"), self.inputs.scenario)
         if isinstance(shape := self.environment.shape_class, Shape):
             self.recorder.describe(shape=shape.text)
         self._pace.begin(self.inputs.rate, run_id, self.inputs.warmup_s, self._option("ext_seed"))
@@ -253,6 +260,11 @@ class Extension:
         runner, shape = self.environment.runner, self.environment.shape_class
         planned = shape.planned_users if isinstance(shape, Shape) else None
         self.recorder.users(now_s, runner.user_count if runner is not None else 0, planned)
+
+    def _judge_second(self, now_s: float) -> None:
+        """A second of the run has closed."""
+        self.alerting.evaluate(now_s)
+        self._searching.look()
 
     def _begin_on_worker(self) -> None:
         assert isinstance(self._side, WorkerSide)
@@ -295,7 +307,11 @@ class Extension:
         if self.recorder.run_id:
             self._on_test_stop()  # a `stop` that is under way elsewhere makes this one return at once
 
+    def _on_test_stopping(self, **_: Any) -> None:
+        self._searching.end()
+
     def _on_test_stop(self, **_: Any) -> None:
+        self._searching.end()
         self._pace.end()
         self._work.end()
         close_pools(self.environment)  # their connections belong to this run's figures
@@ -313,7 +329,7 @@ class Extension:
     def _judge(self) -> None:
         """The run is over: by its rules, beside the baseline, and whether it says anything at all."""
         self.alerting.end()
-        snapshot = self.recorder.snapshot(monotonic())
+        snapshot = self.snapshot()
         if self.inputs.baseline is not None:
             self._comparison = compare(self.inputs.baseline, snapshot, tolerance_of(self.settings))
         for reason in snapshot.run.invalid_because:
@@ -342,7 +358,7 @@ class Extension:
         has_web_ui = self.environment.web_ui is not None
         folder = report_dir / run_id if has_web_ui else report_dir
         snapshot = self.snapshot()
-        if write_reports(folder, {name: render(snapshot) for name, render in REPORTS.items()}):
+        if write_reports(folder, texts_of(snapshot, self.inputs.reports), REPORTS):
             logger.info("Report written to %s", folder)
 
     def ends_by(self, ending: Ending) -> None:
@@ -385,34 +401,8 @@ class Extension:
             sum(each["count"] for each in self.environment.runner.exceptions.values()) if self.environment.runner else 0
         )
         run = replace(taken.run, duration_s=round(taken.run.duration_s, 3), exceptions=raised)
-        return self.alerting.told(replace(taken, run=run, comparison=self._comparison))
-
-    def stats(self) -> dict[str, Any]:
-        """The live figures, with the keys of ``summary.json``."""
-        figures: dict[str, Any] = json.loads(REPORTS["summary.json"](self.snapshot()))
-        return figures
-
-    def series(self, metric: str, seconds: float) -> list[tuple[int, float]]:
-        """`(second, value)` of the run's last ``seconds``, oldest first, by the names of `locust_ext.outputs.series.SERIES`,
-        by those of the rules (``latency_p95``), or of what the monitor reads: ``generator.cpu_percent`` is the highest of
-        all workers, ``generator[2].cpu_percent`` that of worker 2, ``target.memory_bytes``, ``target.queue_depth``.
-
-        Seconds count from the start of the run; those in which nothing was measured are left out. `ConfigError` for an
-        unknown metric.
-        """
-        return series(self.snapshot(), metric, seconds)
-
-    def set_threshold(self, rule: str, severity: str, value: str | float | None) -> None:
-        """Change a rule's limit while the run goes on: ``set_threshold("response time", "critical", "> 800ms")``.
-
-        ``severity`` is ``warning``, ``critical``, ``low_warning`` or ``low_critical``; a number is in the metric's unit,
-        None takes the limit away. `ConfigError` for what the rule cannot have.
-        """
-        self.alerting.set_threshold(rule, severity, value)
-
-    def acknowledge(self, alert: int) -> bool:
-        """Somebody has seen the alert of this id; False: none of this id is firing."""
-        return self.alerting.acknowledge(alert)
+        search = self._searching.result()
+        return self.alerting.told(replace(taken, run=run, search=search, comparison=self._comparison))
 
 
 __all__ = ["Extension", "attach", "extension_of"]

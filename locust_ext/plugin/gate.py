@@ -12,14 +12,17 @@ from locust_ext.core.accounting.compare import Tolerance
 from locust_ext.core.accounting.validity import Limits
 from locust_ext.errors import ConfigError
 from locust_ext.model import Snapshot
+from locust_ext.model.search import NEVER_GOOD, NOT_RECOVERED
 from locust_ext.outputs import read_summary
 from locust_ext.settings import Settings
 
 ERRORS, RAISED, RULE_FAILED, NOT_VALID, REGRESSION = 1, 2, 3, 4, 5
 PRECEDENCE = (RAISED, NOT_VALID, RULE_FAILED, REGRESSION, ERRORS)
+FAILED_SEARCHES = (NEVER_GOOD, NOT_RECOVERED)
+"""Outcomes of a search for the limit that speak against the target."""
 
 
-def load_baseline(path: str) -> Snapshot:
+def load_baseline(path: str, told_by: str = "--ext-baseline", key: str = "") -> Snapshot:
     """The earlier run, from its ``summary.json`` or the folder that holds it. Raises `ConfigError`."""
     file = Path(path)
     if file.is_dir():
@@ -28,7 +31,7 @@ def load_baseline(path: str) -> Snapshot:
         text = file.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"the file cannot be read: {os.strerror(error.errno or 0)}", source="--ext-baseline", value=path
+            f"the file cannot be read: {os.strerror(error.errno or 0)}", source=told_by, key=key, value=path
         ) from error
     return read_summary(text, source=path)
 
@@ -52,18 +55,27 @@ def exit_code(snapshot: Snapshot, has_raised: bool, has_errors: bool) -> int | N
 
     Rules decide alone between 0 and 3: errors that they tolerate give 0. A measurement that is not valid is an error
     only where something was asked of it; so is a comparison that says nothing, and so are rules of which none had data.
+
+    A search for the limit asks for an answer: without one the run is not valid, and failed where no load was good or
+    the target did not recover. The errors of its steps are none of the run's.
     """
+    search = snapshot.search
     is_asked = bool(snapshot.rules) or snapshot.comparison is not None
     is_inconclusive = snapshot.comparison is not None and not snapshot.comparison.is_conclusive
+    says_nothing = is_asked and search is None and not snapshot.has_verdict
     found = {
         RAISED: has_raised,
-        NOT_VALID: is_asked and (not snapshot.run.valid or is_inconclusive or not snapshot.has_verdict),
-        RULE_FAILED: any(rule.outcome == "failed" for rule in snapshot.rules),
+        NOT_VALID: ((is_asked or search is not None) and not snapshot.run.valid)
+        or is_inconclusive
+        or says_nothing
+        or (search is not None and search.sustained is None and search.outcome not in FAILED_SEARCHES),
+        RULE_FAILED: any(rule.outcome == "failed" for rule in snapshot.rules)
+        or (search is not None and search.outcome in FAILED_SEARCHES),
         REGRESSION: snapshot.comparison is not None and bool(snapshot.comparison.regressions),
-        ERRORS: has_errors and not snapshot.rules,
+        ERRORS: has_errors and not snapshot.rules and search is None,
     }
     code = next((code for code in PRECEDENCE if found[code]), 0)
-    if code == ERRORS or (code == 0 and not snapshot.rules):
+    if code == ERRORS or (code == 0 and not snapshot.rules and search is None):
         return None  # Locust's own: see --exit-code-on-error
     return code
 

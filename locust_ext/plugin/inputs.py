@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from locust_ext.core.alerts.rules import Rules
-from locust_ext.core.alerts.rules_file import load_rule_file
+from locust_ext.core.alerts.rules_file import NONE, load_rule_file, rules_of
+from locust_ext.errors import ConfigError
 from locust_ext.model import Snapshot
+from locust_ext.outputs import REPORTS
+from locust_ext.plugin.all_classes import class_host
+from locust_ext.plugin.defaults import fill_in, layered
 from locust_ext.plugin.exporter import ExporterOptions, exporter_options, port_of
 from locust_ext.plugin.gate import load_baseline
 from locust_ext.plugin.limits import check_descriptors
@@ -21,7 +25,11 @@ from locust_ext.plugin.rate import WantedRate, wanted_rate
 from locust_ext.plugin.recording import check_record_file
 from locust_ext.plugin.requests import WantedRequests, wanted_requests
 from locust_ext.plugin.sinks import parse_sinks
-from locust_ext.settings import Settings, load_settings
+from locust_ext.settings import Settings
+from locust_ext.settings.complaints import near
+
+GENERIC = "scenario"
+"""The locustfile that has nothing of its own: it is all in the settings file."""
 
 
 @dataclass(slots=True)
@@ -29,7 +37,11 @@ class Inputs:
     """What was asked for, on the command line and in files; on a worker the defaults, until its master tells."""
 
     settings: Settings = field(default_factory=Settings)
-    """The parameters from ``--ext-config``, or their defaults."""
+    """What ``--ext-config`` and `install` say, or the defaults."""
+    scenario: str | None = None
+    """The run's name in reports."""
+    reports: tuple[str, ...] = tuple(REPORTS)
+    """Names of those that are written."""
     wait_s: float | None = None
     warmup_s: float = 0.0
     baseline: Snapshot | None = None
@@ -52,8 +64,12 @@ def read_inputs(environment: Environment, options: Any) -> Inputs:
         return getattr(options, name, None)
 
     inputs = Inputs()
-    if config := option("ext_config"):
-        inputs.settings = load_settings(config)
+    settings = inputs.settings = layered(option("ext_config"))
+    fill_in(options, settings)
+    inputs.scenario = settings.scenario or scenario_name(environment, option("ext_config"))
+    inputs.reports = _reports(settings)
+    environment.host = environment.host or settings.run.host
+    options.ext_class_host = class_host(environment, settings)
     options.ext_seed = whole_number(options, "ext_seed")
     agent_host = base_address(option("ext_agent_host"), "--ext-agent-host")
     options.ext_agent_host = agent_host or inputs.settings.realistic.agent_host
@@ -63,9 +79,9 @@ def read_inputs(environment: Environment, options: Any) -> Inputs:
         check_descriptors(int(option("num_users") or 0))
     inputs.warmup_s = seconds(options, "ext_warmup") or 0.0
     if baseline := option("ext_baseline"):
-        inputs.baseline = load_baseline(baseline)
-    if rules := option("ext_rules"):
-        inputs.rules = load_rule_file(rules)
+        inputs.baseline = load_baseline(baseline, *_place(settings, "report.baseline", baseline, "--ext-baseline"))
+    rules = option("ext_rules")
+    inputs.rules = rules_of(settings) if not rules else None if rules == NONE else load_rule_file(rules)
     metrics = [rule.metric for rule in inputs.rules.rules] if inputs.rules is not None else []
     inputs.monitor = monitor_options(options, inputs.settings, metrics=metrics)
     inputs.exporter = exporter_options(options, inputs.settings.exporter)
@@ -73,9 +89,39 @@ def read_inputs(environment: Environment, options: Any) -> Inputs:
     inputs.rate = wanted_rate(options, inputs.settings.rate)
     inputs.requests = wanted_requests(options)
     if folder := option("ext_report_dir"):
-        inputs.report_dir = check_report_dir(folder)
+        inputs.report_dir = check_report_dir(folder, *_place(settings, "report.dir", folder, "--ext-report-dir"))
     inputs.sinks = parse_sinks(option("ext_sink"))
     if record := option("ext_record"):
         check_record_file(record)
-    options.ext_settings = inputs.settings.model_dump_json()
+    options.ext_settings = settings.packed()
     return inputs
+
+
+def scenario_name(environment: Environment, config: str | None) -> str | None:
+    """The run's name where the settings give it none: the locustfile's, or the settings file's where that says it all."""
+    locustfile = Path(environment.locustfile or "").stem
+    return Path(config).stem if config and locustfile == GENERIC else locustfile or None
+
+
+def _reports(settings: Settings) -> tuple[str, ...]:
+    """Names of the reports that are to be written. Raises `ConfigError`."""
+    for name in settings.report.formats or ():
+        if name not in REPORTS:
+            origin = settings.origin("report.formats")
+            raise ConfigError(
+                f"unknown report, expected one of {', '.join(REPORTS)}",
+                source=origin.source if origin is not None else "",
+                key="report.formats",
+                value=name,
+                nearest=near(name, REPORTS),
+                shows_value=not settings.is_secret("report.formats"),
+            )
+    return tuple(settings.report.formats or REPORTS)
+
+
+def _place(settings: Settings, key: str, value: str, flag: str) -> tuple[str, str]:
+    """Who has said it: a file and the key in it, or the flag."""
+    section, _, name = key.partition(".")
+    origin = settings.origin(key)
+    said = origin is not None and getattr(getattr(settings, section), name) == value
+    return (origin.source, key) if said and origin is not None else (flag, "")

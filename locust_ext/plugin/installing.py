@@ -9,11 +9,13 @@ from locust.runners import MasterRunner
 import gc
 import sys
 from time import monotonic
+from types import TracebackType
 from typing import Any, Final
 
 import gevent
 
-from locust_ext.errors import LocustExtError
+from locust_ext.errors import ConfigError, LocustExtError, TargetUnavailable
+from locust_ext.plugin.defaults import add_code, use_settings
 from locust_ext.plugin.extension import attach, extension_of, extensions
 from locust_ext.plugin.interrupt import Ending
 from locust_ext.plugin.options import add_arguments
@@ -22,19 +24,44 @@ DISMISS_S: Final = 5.0
 _is_installed = False
 
 
-def install() -> None:
-    """Take part in this Locust run: flags, exact counts, reports. For the top of a locustfile; idempotent.
+def install(**settings: Any) -> None:
+    """Take part in this Locust run: flags, exact counts, reports. For the top of a locustfile.
 
-    Importing the package does nothing; this only registers listeners on ``locust.events``.
+        locust_ext.install(run={"users": 50, "run_time": "60s"}, rules="rules.yaml")
+
+    ``settings`` are those of a YAML file, by the same keys; flags, environment variables and ``--ext-config`` win over
+    them, key by key. A further call adds to them, and does nothing else. Raises `ConfigError`, which Locust tells in one
+    line. Importing the package does nothing; this only registers listeners on ``locust.events``.
     """
     global _is_installed
+    _tell_in_one_line()
+    if settings:
+        add_code(settings, sys._getframe(1).f_code.co_filename)
     if _is_installed:
         return
     _is_installed = True
     events.init_command_line_parser.add_listener(add_arguments)
+    events.init_command_line_parser.add_listener(use_settings)
     events.init.add_listener(_on_init)
     events.quitting.add_listener(_on_quitting)  # registered first, called last: every process has had its say by then
     events.quit.add_listener(_on_quit)
+
+
+def _tell_in_one_line() -> None:
+    """Wrong input that a locustfile's import ends with is told as it is later on, and not by a traceback."""
+    told = sys.excepthook
+    if getattr(told, "is_of_locust_ext", False):
+        return
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, ConfigError | TargetUnavailable):
+            sys.stderr.write(f"locust-ext: error: {error}\n")
+            sys.stderr.flush()
+        else:
+            told(kind, error, trace)
+
+    tell.is_of_locust_ext = True  # type: ignore[attr-defined]
+    sys.excepthook = tell
 
 
 def _on_init(environment: Environment, **_: Any) -> None:

@@ -32,7 +32,11 @@ def add_arguments(parser: LocustArgumentParser) -> None:
         action.include_in_web_ui = False
         action.is_secret = action.is_required = action.is_multiple = False
 
-    add("--ext-config", "YAML file with the scenario's parameters", "FILE")
+    add(
+        "--ext-config",
+        "YAML file with the settings of the run: users, shape, rate, rules, report and all others",
+        "FILE",
+    )
     add("--ext-report-dir", "folder that the run's reports are written to (summary.json and others)", "DIR")
     add("--ext-wait-for-target", "wait up to S seconds for the target to answer before the start", "S")
     add("--ext-seed", "seed of the users' random numbers, for runs that can be repeated", "N")
@@ -61,7 +65,11 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     )
     add("--ext-requests", "end after N operations over all users and workers; 50/user: after 50 of each user", "N")
     add("--ext-agent-host", "base address of the agent channel, where it is not that of --host", "URL")
-    add("--ext-rules", "YAML file with alert rules, which then decide the exit code; default: the shipped ones", "FILE")
+    add(
+        "--ext-rules",
+        "YAML file with alert rules, which then decide the exit code; default: the shipped ones, none: none",
+        "FILE",
+    )
     add("--ext-monitor-interval", "seconds between two samples of CPU, memory and the like, from 0.1 to 60 (1)", "S")
     add("--ext-target-pid", "watch this process of this machine, with its children, as the target", "PID")
     add("--ext-target-port", "watch the process that listens on this port of this machine as the target", "PORT")
@@ -158,7 +166,7 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def check_report_dir(path: str) -> Path:
+def check_report_dir(path: str, source: str = "--ext-report-dir", key: str = "") -> Path:
     """The folder, made if need be and tried out. Raises `ConfigError` if nothing can be written there."""
     folder = Path(path)
     try:
@@ -168,7 +176,8 @@ def check_report_dir(path: str) -> Path:
     except OSError as error:
         raise ConfigError(
             f"expected a folder that can be written to: {os.strerror(error.errno or 0).lower()}",
-            source="--ext-report-dir",
+            source=source,
+            key=key,
             value=path,
         ) from error
     return folder

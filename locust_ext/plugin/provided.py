@@ -7,9 +7,12 @@ from locust.env import Environment
 import logging
 from typing import Any
 
+from locust_ext.core.lifecycle.failover import Failover
 from locust_ext.errors import ConfigError, TargetUnavailable
 from locust_ext.plugin.embedded import EMBEDDED, EmbeddedServer, embedded_classes, machine_id
+from locust_ext.plugin.embedded_faults import FaultPlay
 from locust_ext.plugin.target import wait_for_target
+from locust_ext.settings.embedded import EmbeddedSettings
 
 logger = logging.getLogger("locust_ext")
 
@@ -17,30 +20,40 @@ logger = logging.getLogger("locust_ext")
 class ProvidedTarget:
     """Gives the user classes whose host is ``"embedded"`` an address; ``close()`` takes it away again.
 
-    The address travels to the workers as options of the master's, because ``environment.host`` would override every
-    class (FACTS, Locust 16).
+    A second server is there for those that fail over to ``"embedded"``. The addresses travel to the workers as options of
+    the master's, because ``environment.host`` would override every class (FACTS, Locust 16).
     """
 
     def __init__(self, environment: Environment, options: Any) -> None:
         self._environment = environment
         self._options = options
         self._server: EmbeddedServer | None = None
+        self._backup: EmbeddedServer | None = None
+        self._faults: FaultPlay | None = None
         self._classes: list[Any] = []
 
-    def provide(self, wait_s: float | None) -> None:
+    def provide(self, wait_s: float | None, settings: EmbeddedSettings) -> None:
         """Not in a worker: start the embedded server if a class wants it, and wait for the target if that is asked for.
 
-        Raises `TargetUnavailable`, and `ConfigError` if there is nothing to wait for.
+        Raises `TargetUnavailable`, and `ConfigError` if there is nothing to wait for, or no embedded backup.
         """
         environment = self._environment
         self._classes = [] if environment.host else embedded_classes(environment.user_classes)
+        wants_backup = self._wants_backup()
         if self._classes:
             self._server = EmbeddedServer()
             url = self._server.start()
             self._options.ext_embedded_url = url
             self._options.ext_embedded_machine = machine_id()
-            self._use(url)
             logger.info("The embedded reference server answers at %s", url)
+            backup_url = ""
+            if wants_backup:
+                self._backup = EmbeddedServer()
+                backup_url = self._options.ext_embedded_backup_url = self._backup.start()
+                logger.info("Its backup answers at %s", backup_url)
+            self._use(url, backup_url)
+            self._faults = FaultPlay(environment, settings, url)
+            self._faults.open()
         if wait_s is not None:
             for target in self._targets():
                 wait_for_target(target, wait_s)
@@ -63,9 +76,25 @@ class ProvidedTarget:
             )
         return list(dict.fromkeys(hosts))
 
-    def _use(self, url: str) -> None:
+    def _wants_backup(self) -> bool:
+        """Whether a class fails over to an embedded server. Raises `ConfigError` if it has no embedded one before."""
+        wants = False
+        for each in self._environment.user_classes:
+            pattern = getattr(each, "pattern", None)
+            if isinstance(pattern, Failover) and EMBEDDED in pattern.backups:
+                if each not in self._classes or pattern.primary is not None:
+                    raise ConfigError(
+                        "expected addresses of your own backups: an embedded one stands in for the embedded server only",
+                        key=f"{each.__name__}.pattern.backups",
+                        value=EMBEDDED,
+                    )
+                wants = True
+        return wants
+
+    def _use(self, url: str, backup_url: str) -> None:
         for each in self._classes:
             each.host = url
+            each.embedded_backup = backup_url
 
     def join(self) -> None:
         """In a worker, at the start of a run: use the master's embedded server.
@@ -80,7 +109,7 @@ class ProvidedTarget:
             return
         url, machine = (getattr(self._options, f"ext_embedded_{each}", None) for each in ("url", "machine"))
         if url and machine == machine_id():
-            self._use(url)
+            self._use(url, getattr(self._options, "ext_embedded_backup_url", None) or "")
             return
         raise TargetUnavailable(
             url or EMBEDDED,
@@ -92,5 +121,9 @@ class ProvidedTarget:
         """Idempotent."""
         for each in self._classes:
             each.host = EMBEDDED
-        if self._server is not None:
-            self._server.stop()
+            each.embedded_backup = ""
+        if self._faults is not None:
+            self._faults.close()
+        for server in (self._server, self._backup):
+            if server is not None:
+                server.stop()

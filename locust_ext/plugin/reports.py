@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from time import time
 
@@ -15,8 +15,10 @@ LEFT_BEHIND_S = 3600.0
 """A temporary file of this age belongs to nobody any more: its process was killed."""
 
 
-def write_reports(folder: Path, files: Mapping[str, str | bytes]) -> bool:
+def write_reports(folder: Path, files: Mapping[str, str | bytes], names: Collection[str] = ()) -> bool:
     """Write ``files`` (name -> content) into ``folder``; False, and one error in the log, if that is not possible.
+
+    Of all the ``names`` that a report may have, those that are not among the files are removed: they are an earlier run's.
 
     All of them are written beside their places first and renamed into them then: nobody ever reads half of one, and a
     disk that gets full leaves the folder as it was. Should a renaming fail, the error names the files of this run.
@@ -34,6 +36,8 @@ def write_reports(folder: Path, files: Mapping[str, str | bytes]) -> bool:
                 os.replace(written[name], folder / name)
                 del written[name]
                 placed.append(name)
+            for name in set(names) - set(files):
+                (folder / name).unlink(missing_ok=True)
         finally:
             for temporary in written.values():
                 _remove(temporary)

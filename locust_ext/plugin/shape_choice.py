@@ -10,8 +10,9 @@ from typing import Any
 
 from locust_ext.core.schedules import Realistic
 from locust_ext.errors import ConfigError
+from locust_ext.plugin.defaults import flag_defaults, profile_texts
 from locust_ext.plugin.limits import check_descriptors
-from locust_ext.plugin.shapes import SHAPES, PlannedShape, Shape
+from locust_ext.plugin.shapes import SHAPES, ParameterShape, PlannedShape, Shape
 from locust_ext.settings import Settings, parse_profiles
 
 logger = logging.getLogger("locust_ext")
@@ -43,7 +44,9 @@ def choose_shape(environment: Environment, options: Any, settings: Settings, sou
         )
     if not isinstance(environment.runner, MasterRunner):
         check_descriptors(shape.peak_users)
-    given = [flag for option, flag in _COMMON.items() if getattr(options, option, None)]
+    defaults = flag_defaults(settings)
+    asked = {option: getattr(options, option, None) for option in _COMMON}
+    given = [flag for option, flag in _COMMON.items() if asked[option] and asked[option] != defaults.get(option)]
     if given:
         logger.warning("%s: not used, the shape %s says how many users there are", ", ".join(given), shape.text)
 
@@ -51,7 +54,7 @@ def choose_shape(environment: Environment, options: Any, settings: Settings, sou
 def _put(environment: Environment, settings: Settings, source: str) -> None:
     assert settings.shape is not None
     own = environment.shape_class
-    if own is not None and not (isinstance(own, PlannedShape) and own.place[0]):
+    if own is not None and not (isinstance(own, ParameterShape) and own.place[0]):
         raise ConfigError(
             f"expected no shape here: the locustfile has one of its own, {type(own).__name__}",
             source=source,
@@ -61,7 +64,7 @@ def _put(environment: Environment, settings: Settings, source: str) -> None:
     place = (source, "shape" if name == "stages" else f"shape.{name}")
     base = SHAPES[name]
     made = type(base.__name__, (base,), {**settings.shape.parameters, "place": place, "abstract": False})
-    shape: PlannedShape = made()
+    shape: ParameterShape = made()
     shape.runner = environment.runner
     environment.shape_class = shape
     # With --class-picker the web UI's form chooses among these.
@@ -74,7 +77,8 @@ def _choose_profiles(shape: PlannedShape, options: Any, settings: Settings) -> N
         return
     schedule = shape.make_schedule()
     assert isinstance(schedule, Realistic)
-    if schedule.profiles and not getattr(options, "ext_profiles", None):
+    given = getattr(options, "ext_profiles", None) or None
+    if schedule.profiles and given in (None, profile_texts(settings)):
         texts = [f"{name}:{share}" for name, share in schedule.profiles.items()]
         file, key = shape.place
         try:

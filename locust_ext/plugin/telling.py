@@ -20,7 +20,7 @@ from locust_ext.runtime.ticker import Ticker
 logger = logging.getLogger("locust_ext")
 
 
-def describe(recorder: Recorder, environment: Environment, seed: int | None) -> None:
+def describe(recorder: Recorder, environment: Environment, seed: int | None, scenario: str | None = None) -> None:
     """Tell the recorder, at the start of a run, what is run, against what, and by which versions."""
     host = environment.host or next((each.host for each in environment.user_classes if each.host), None)
     here = datetime.now()
@@ -28,7 +28,7 @@ def describe(recorder: Recorder, environment: Environment, seed: int | None) -> 
     recorder.describe(
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         host=host,
-        scenario=Path(environment.locustfile or "").stem or None,
+        scenario=scenario or Path(environment.locustfile or "").stem or None,
         seed=seed,
         users=environment.runner.target_user_count if environment.runner is not None else None,
         versions={"locust_ext": _version(), "locust": locust_version, "python": sys.version.split()[0]},

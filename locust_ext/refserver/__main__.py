@@ -182,6 +182,8 @@ async def _serve(options: Options, arguments: argparse.Namespace, cleanup: conte
         cleanup.close()
         os._exit(0)
     await server.stop()
+    # It ends anyway: a further signal would meet a loop that is half closed, which Python tells of with a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     return 0
 
 

@@ -55,6 +55,7 @@ class ProcessShared:
         """Writes down the messages of the connections that are opened from now on; None: nobody does."""
         self._number = 0
         self._next_source = -1
+        self.connects_at_once = MAX_CONNECTS_AT_ONCE
         self.connects = Semaphore(MAX_CONNECTS_AT_ONCE)
         """Held while a connection is being opened: what a restarted server meets is a queue, not all users at once."""
         self.source_addresses: tuple[str, ...] = ()
@@ -62,6 +63,13 @@ class ProcessShared:
         self._tls_contexts: dict[object, ssl.SSLContext] = {}
         self.warned: set[str] = set()
         """What `warn_once` has warned about."""
+
+    def limit_connects(self, at_once: int | None) -> None:
+        """Open so many connections at the same time, from now on; None: `MAX_CONNECTS_AT_ONCE`."""
+        wanted = at_once or MAX_CONNECTS_AT_ONCE
+        if wanted != self.connects_at_once:
+            self.connects_at_once = wanted
+            self.connects = Semaphore(wanted)
 
     def warn_once(self, about: str, text: str) -> None:
         """Log a warning, the first time that this process has one about this."""

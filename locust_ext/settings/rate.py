@@ -12,7 +12,7 @@ from locust_ext.settings.types import Above0, Weight, wrong
 class RateStageSettings(BaseModel):
     """A part of the plan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     for_s: Above0
     """How long it lasts, in seconds."""
@@ -25,7 +25,7 @@ class RateStageSettings(BaseModel):
 class RateSettings(BaseModel):
     """Messages a second over all users and workers; one of the three ways to say it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     per_s: Above0 | None = None
     """All the time. ``rate: 2000`` says the same as ``rate: {per_s: 2000}``; ``--ext-rate`` wins."""
@@ -50,4 +50,6 @@ def _from_number(value: Any) -> Any:
     return value if value is None or isinstance(value, dict | RateSettings) else {"per_s": value}
 
 
-Rate = Annotated[RateSettings | None, BeforeValidator(_from_number)]
+Rate = Annotated[
+    RateSettings | None, BeforeValidator(_from_number, json_schema_input_type=Above0 | RateSettings | None)
+]

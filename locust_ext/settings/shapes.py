@@ -5,20 +5,39 @@ What each key means, and what goes together, is said where the schedules are mad
 
 from __future__ import annotations
 
+from math import inf
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from locust_ext.settings.types import Above0, Weight, number, wrong
+
+
+def held_or_0(seconds: float) -> float:
+    """0, or 1 and more."""
+    if seconds != 0 and not 1 <= seconds < inf:
+        raise wrong("expected seconds, 1 or more, or 0 for none")
+    return seconds
+
+
+def less_than_all(share: float) -> float:
+    """0 to less than 1: no share is above 1."""
+    if not 0 <= share < 1:
+        raise wrong("expected a share from 0 to less than 1 (5 % is 0.05)")
+    return share
+
 
 Users = Annotated[int, BeforeValidator(number), Field(ge=0)]
 Count = Annotated[int, BeforeValidator(number), Field(ge=1)]
 Held = Annotated[float, BeforeValidator(number), Field(ge=1, allow_inf_nan=False)]
 """Seconds of a level: Locust looks at a shape once a second."""
+HeldOr0 = Annotated[float, BeforeValidator(number), AfterValidator(held_or_0)]
+"""The same, or 0 for not at all."""
+Ratio = Annotated[float, BeforeValidator(number), AfterValidator(less_than_all)]
 
 
 class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class SteadySettings(_Shape):
@@ -60,6 +79,53 @@ class RampSettings(_Shape):
     """Seconds that the last level lasts beyond that; null: until ``--run-time`` is over."""
 
 
+class StressSettings(_Shape):
+    """A search for the most users that the target sustains: up until a criterion breaks, then between good and bad.
+
+    Without `p95_ms`, `average_ms`, `error_ratio`, `connect_failure_ratio` and a rule that can serve, a step breaks where
+    p95 is above 500 ms or the error ratio above 5 %.
+    """
+
+    max_users: Count
+    """More are never tried ("max clients")."""
+    initial: Count = 10
+    """Users of the first step ("initial clients"), and of the load after it fell."""
+    factor: Annotated[float, BeforeValidator(number), Field(gt=1, allow_inf_nan=False)] | None = None
+    """By which the users grow from step to step; null: 2, or `increment`."""
+    increment: Count | None = None
+    """So many users more from step to step."""
+    step_s: Held = 10.0
+    """Seconds that a step is measured for, once its users are there and what was before has drained."""
+    min_samples: Count = 100
+    """Finished operations that a step needs; with fewer it goes on, up to `max_step_s`."""
+    max_step_s: Held | None = None
+    """null: six times `step_s`."""
+    p95_ms: Above0 | None = None
+    """A step breaks where 95 % of the answers do not keep to so many milliseconds ("target latency")."""
+    average_ms: Above0 | None = None
+    """Milliseconds that the answers may take on average."""
+    error_ratio: Ratio | None = None
+    """Failed share of the operations, 0 to 1 ("error threshold")."""
+    connect_failure_ratio: Ratio | None = None
+    """Failed share of the connects, 0 to 1."""
+    rules: Annotated[bool, Field(strict=True)] = True
+    """The critical limits of the run's rules are criteria too."""
+    precision: Count | None = None
+    """Bisect until good and bad are no more than so many users apart; null: 5 % of the first bad, at least 1."""
+    confirm_s: HeldOr0 = 30.0
+    """Seconds for which the good one is measured once more; 0: it is not."""
+    recovery_s: HeldOr0 = 60.0
+    """Longest wait for the target to recover after a bad step, in seconds; 0: nobody looks."""
+    settle_s: Weight = 2.0
+    """Seconds, at the least, between the users being there and the measuring."""
+    drain_s: Weight = 30.0
+    """Longest wait for the answers to what was asked before the users were there, in seconds."""
+    arrive_s: Held = 30.0
+    """Longest wait for a step's users, beyond the time that they take at `rate`, in seconds."""
+    rate: Above0 | None = None
+    """Users a second that come or go; null: all at once."""
+
+
 class DailySettings(_Shape):
     """The users of a day: night until 6, the morning's rise until 11, noon until 14, the decline until 22, night."""
 
@@ -94,6 +160,7 @@ class ShapeSettings(_Shape):
     burst: BurstSettings | None = None
     ramp: RampSettings | None = None
     realistic: DailySettings | None = None
+    stress: StressSettings | None = None
     stages: list[StageSettings] | None = None
     """One after the other, from no users on."""
 

@@ -22,6 +22,7 @@ from locust_ext.core.schedules import (
     Stage,
     Stages,
     Steady,
+    Stress,
     Target,
 )
 from locust_ext.errors import ConfigError
@@ -288,3 +289,76 @@ def test_the_settings_have_the_parameters_of_the_schedule_and_their_defaults(nam
 )
 def test_a_schedule_says_what_it_is(schedule: Schedule, text: str) -> None:
     assert schedule.text == text
+
+
+# ── stress ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"max_users": 0}, "max_users: expected a whole number of at least 1 (got 0)"),
+        ({"max_users": 5}, "initial: expected no more users than max_users (5) (got 10)"),
+        ({"max_users": 50, "factor": 2, "increment": 5}, "increment: expected either factor or increment (got 5)"),
+        ({"max_users": 50, "factor": 1}, "factor: expected a number above 1 (got 1)"),
+        ({"max_users": 50, "factor": True}, "factor: expected a number above 1 (got True)"),
+        (
+            {"max_users": 20_000, "increment": 1},
+            "increment: expected at most 1,000 steps from initial (10) to max_users (20,000) (got 1)",
+        ),
+        (
+            {"max_users": 9_000_000, "factor": 1.001},
+            "factor: expected at most 1,000 steps from initial (10) to max_users (9,000,000) (got 1.001)",
+        ),
+        ({"max_users": 50, "step_s": 0.5}, "step_s: expected seconds, 1 or more (got 0.5)"),
+        ({"max_users": 50, "max_step_s": 9}, "max_step_s: expected no less than step_s (10 s) (got 9)"),
+        ({"max_users": 50, "confirm_s": 0.5}, "confirm_s: expected seconds, 1 or more, or 0 for none (got 0.5)"),
+        ({"max_users": 50, "recovery_s": False}, "recovery_s: expected seconds, 1 or more, or 0 for none (got False)"),
+        ({"max_users": 50, "settle_s": -1}, "settle_s: expected seconds, 0 or more (got -1)"),
+        ({"max_users": 50, "arrive_s": 0}, "arrive_s: expected seconds, 1 or more (got 0)"),
+        ({"max_users": 50, "min_samples": 0}, "min_samples: expected a whole number of at least 1 (got 0)"),
+        ({"max_users": 50, "p95_ms": 0}, "p95_ms: expected milliseconds, more than 0 (got 0)"),
+        ({"max_users": 50, "average_ms": "9"}, "average_ms: expected milliseconds, more than 0 (got '9')"),
+        (
+            {"max_users": 50, "error_ratio": 5},
+            "error_ratio: expected a share from 0 to less than 1 (5 % is 0.05) (got 5)",
+        ),
+        ({"max_users": 50, "rules": "no"}, "rules: expected true or false (got 'no')"),
+        (
+            {"max_users": 50, "precision": 0},
+            "precision: expected a whole number of at least 1, or None for 5 % of the first bad (got 0)",
+        ),
+        ({"max_users": 50, "rate": 0}, "rate: expected users a second, more than 0 (got 0)"),
+    ],
+)
+def test_a_wrong_parameter_of_a_search_is_named(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Stress(**given)
+    assert str(caught.value) == said
+
+
+def test_a_search_knows_how_many_steps_it_takes_up_to_the_most_users() -> None:
+    assert Stress(1000).up_steps == 8  # 10, 20, 40, 80, 160, 320, 640, 1000
+    assert Stress(100, initial=25, increment=30).up_steps == 4
+    assert Stress(7, initial=7).up_steps == 1
+    assert Stress(1009, increment=1).up_steps == 1000
+    assert [Stress(1000).after(10), Stress(1000, factor=1.25).after(10), Stress(1000).after(640)] == [20, 13, 1000]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "text"),
+    [
+        (Stress(1000), "search for the limit, 10 to 1,000 users in steps of 10 s, × 2 each"),
+        (
+            Stress(1000, factor=1.5, step_s=120),
+            "search for the limit, 10 to 1,000 users in steps of 2 min, × 1.5 each",
+        ),
+        (Stress(500, initial=20, increment=25), "search for the limit, 20 to 500 users in steps of 10 s, + 25 each"),
+    ],
+)
+def test_a_search_says_what_it_is(schedule: Stress, text: str) -> None:
+    assert schedule.text == text
+
+
+def test_a_step_of_a_search_lasts_six_times_as_long_at_most_unless_said() -> None:
+    assert [Stress(50, step_s=5).longest_step_s, Stress(50, step_s=5, max_step_s=8).longest_step_s] == [30, 8]

@@ -305,7 +305,7 @@ def test_patterns_and_generators_from_the_file_and_the_flags_reach_every_process
         (["--ext-pattern", "burst"], "--ext-pattern: unknown name, expected one of persistent, "),
         (
             ["--ext-generator", "Crwod=ping"],
-            "--ext-generator: expected a real-time user class of the locustfile, one of ",
+            "--ext-generator: expected a user class of the locustfile, one of ",
         ),
     ],
 )

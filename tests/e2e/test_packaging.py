@@ -65,7 +65,9 @@ def metadata(wheel: Path, name: str) -> Message:
         return Parser().parsestr(archive.read(member).decode())
 
 
-def test_the_wheel_holds_every_file_of_the_package_and_the_shipped_rules_alone_of_another_folder(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_and_of_other_folders_only_the_shipped_rules_and_the_generic_locustfile(
+    wheel: Path,
+) -> None:
     with zipfile.ZipFile(wheel) as archive:
         members = {member for member in archive.namelist() if ".dist-info/" not in member}
     files = {
@@ -73,7 +75,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_the_shipped_rules_alone_o
         for path in (ROOT / "locust_ext").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert members == files | {"locust_ext/config/rules.yaml"}
+    assert members == files | {"locust_ext/config/rules.yaml", "locust_ext/locustfiles/scenario.py"}
     assert "locust_ext/py.typed" in members
 
 

@@ -11,17 +11,25 @@ from xml.etree import ElementTree
 import pytest
 
 from locust_ext.model import ComparedFigure, Second, Snapshot
-from locust_ext.outputs import REPORTS
+from locust_ext.outputs import REPORTS, texts_of
 from locust_ext.outputs.text import change_text, ms_text, percent_text, rate_text, shown
 from tests.outputs.examples import HOSTILE, bad, good
+from tests.outputs.searches import searched
 
 
 @pytest.mark.parametrize("name", sorted(REPORTS))
-@pytest.mark.parametrize("snapshot", [Snapshot(), good(), bad()], ids=["empty", "good", "bad"])
+@pytest.mark.parametrize("snapshot", [Snapshot(), good(), bad(), searched()], ids=["empty", "good", "bad", "search"])
 def test_every_report_is_text_that_can_be_written_and_ends_its_last_line(name: str, snapshot: Snapshot) -> None:
     text = REPORTS[name](snapshot)
-    assert text.encode("utf-8").endswith(b"\n")
+    assert bool(text) == (name != "limit.svg" or snapshot.search is not None)
+    assert not text or text.encode("utf-8").endswith(b"\n")
     assert text == REPORTS[name](snapshot)
+
+
+def test_a_report_that_does_not_apply_is_not_among_the_texts_nor_one_that_is_not_wanted() -> None:
+    assert texts_of(good()).keys() == REPORTS.keys() - {"limit.svg"}
+    assert texts_of(searched()) == {name: render(searched()) for name, render in REPORTS.items()}
+    assert list(texts_of(searched(), {"limit.svg", "summary.md"})) == ["summary.md", "limit.svg"]
 
 
 def test_markdown_of_a_good_run_reads_like_this() -> None:

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from locust_ext.model import Check, ComparedFigure, Comparison, RunInfo, Snapshot
+from locust_ext.model import Check, ComparedFigure, Comparison, LimitSearch, LoadStep, RunInfo, Snapshot
+from locust_ext.model.search import (
+    BAD,
+    FOUND,
+    GENERATOR_LIMIT,
+    GOOD,
+    INTERRUPTED,
+    NEVER_GOOD,
+    NO_DATA,
+    NOT_REACHED,
+    NOT_RECOVERED,
+    UP,
+)
 from locust_ext.plugin.gate import exit_code, limits_of, tolerance_of
 from locust_ext.settings import Settings
 
@@ -62,6 +77,38 @@ def test_several_at_once_come_in_their_order(
     snapshot: Snapshot, has_raised: bool, has_errors: bool, code: int | None
 ) -> None:
     assert exit_code(snapshot, has_raised, has_errors) == code
+
+
+GOOD_STEP, BAD_STEP = LoadStep(UP, 30, 0.0, 2.0, GOOD), LoadStep(UP, 40, 3.0, 2.0, BAD)
+
+
+@pytest.mark.parametrize(
+    ("search", "more", "code"),
+    [
+        (LimitSearch(FOUND, steps=(GOOD_STEP, BAD_STEP)), {}, 0),
+        (LimitSearch(NOT_REACHED, steps=(GOOD_STEP,)), {}, 0),
+        (LimitSearch(GENERATOR_LIMIT, steps=(GOOD_STEP,)), {}, 0),
+        (LimitSearch(GENERATOR_LIMIT), {}, 4),
+        (LimitSearch(NO_DATA), {}, 4),
+        (LimitSearch(NO_DATA, steps=(GOOD_STEP,)), {}, 0),
+        (LimitSearch(INTERRUPTED), {}, 4),
+        (LimitSearch(INTERRUPTED, steps=(BAD_STEP,)), {}, 4),
+        (LimitSearch(INTERRUPTED, steps=(GOOD_STEP,)), {}, 0),
+        (LimitSearch(NEVER_GOOD, steps=(BAD_STEP,)), {}, 3),
+        (LimitSearch(NOT_RECOVERED, steps=(GOOD_STEP, BAD_STEP)), {}, 3),
+        (LimitSearch(FOUND, steps=(GOOD_STEP, BAD_STEP)), {"valid": False}, 4),
+        (LimitSearch(FOUND, steps=(GOOD_STEP, BAD_STEP)), {"rules": ("failed", "passed")}, 3),
+        (LimitSearch(FOUND, steps=(GOOD_STEP, BAD_STEP)), {"rules": ("no_data",)}, 0),
+        (LimitSearch(FOUND, steps=(GOOD_STEP, BAD_STEP)), {"figures": ("worse",)}, 5),
+        (LimitSearch(FOUND, steps=(GOOD_STEP, BAD_STEP)), {"figures": ("same",)}, 0),
+    ],
+)
+def test_a_search_is_good_if_it_has_an_answer_whatever_its_steps_have_broken(
+    search: LimitSearch, more: dict[str, Any], code: int
+) -> None:
+    snapshot = replace(run(**more), search=search)
+    assert exit_code(snapshot, has_raised=False, has_errors=True) == code
+    assert exit_code(snapshot, has_raised=True, has_errors=True) == 2
 
 
 def test_limits_and_tolerances_come_from_the_settings() -> None:

@@ -126,3 +126,11 @@ def test_an_interrupt_in_the_middle_leaves_no_half_file(tmp_path: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         write_reports(tmp_path, {"a.txt": "x"})
     assert names(tmp_path) == []
+
+
+def test_a_report_of_an_earlier_run_that_this_one_has_none_of_is_removed(tmp_path: Path) -> None:
+    """And nothing else that stands in the folder."""
+    (tmp_path / "notes.txt").write_text("mine")
+    assert write_reports(tmp_path, {"summary.md": "first", "limit.svg": "<svg/>"}, ["summary.md", "limit.svg"])
+    assert write_reports(tmp_path, {"summary.md": "second"}, ["summary.md", "limit.svg"])
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"notes.txt": "mine", "summary.md": "second"}

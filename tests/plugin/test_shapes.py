@@ -14,6 +14,7 @@ from typing import Any
 import gevent
 import pytest
 
+from locust_ext.core import schedules
 from locust_ext.core.schedules import SCHEDULES
 from locust_ext.errors import ConfigError
 from locust_ext.plugin import shapes
@@ -39,7 +40,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("locust_ext.plugin.shapes.gevent", SimpleNamespace(sleep=clock.sleep))
+    monkeypatch.setattr("locust_ext.plugin.shape.gevent", SimpleNamespace(sleep=clock.sleep))
     monkeypatch.setattr("locust.shape.time", SimpleNamespace(perf_counter=lambda: clock.now_s))
     return clock
 
@@ -181,7 +182,7 @@ def test_a_plan_of_ones_own_is_followed_too(clock: Clock) -> None:
 
 
 def test_every_schedule_has_a_shape_that_locust_does_not_take_for_the_locustfiles_own() -> None:
-    assert {name: shape.schedule for name, shape in SHAPES.items()} == SCHEDULES
+    assert {name: shape.schedule for name, shape in SHAPES.items()} == {**SCHEDULES, "stress": schedules.Stress}
     assert all(shape.__dict__["abstract"] for shape in (*SHAPES.values(), Shape, shapes.PlannedShape))
 
 

@@ -134,6 +134,24 @@ def test_it_outlives_a_shell_that_started_it_in_the_background(tmp_path: Path) -
     eventually(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
+def test_signals_that_come_while_it_ends_already_are_not_told_of() -> None:
+    """As from an owner that closes the pipe and sends SIGTERM, so that one of them may come while the loop is closed."""
+    for _ in range(3):
+        server = subprocess.Popen(
+            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("READY ")
+        until_s = time.monotonic() + DEADLINE_S
+        while server.poll() is None:
+            assert time.monotonic() < until_s
+            server.terminate()
+            time.sleep(0.0002)  # not for safety: so many signals a second, and time for the server to end
+        _, said = server.communicate(timeout=DEADLINE_S)
+        assert (server.returncode, said) == (0, "")
+
+
 def test_a_port_that_is_taken_is_one_clear_line_and_exit_1() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -63,3 +63,19 @@ def test_all_connections_share_one_tls_context_of_a_kind() -> None:
     assert made.tls_context(True) is made.tls_context(True)
     assert made.tls_context(True).verify_mode == ssl.CERT_REQUIRED
     assert made.tls_context(False).verify_mode == ssl.CERT_NONE
+
+
+def test_so_many_connects_go_on_at_once_as_are_allowed() -> None:
+    """200 unless the settings say another number; one that goes on keeps its place."""
+    made = ProcessShared()
+    before = made.connects
+    assert before.counter == made.connects_at_once == 200
+    made.limit_connects(None)
+    assert made.connects is before
+    made.limit_connects(3)
+    assert made.connects.counter == made.connects_at_once == 3
+    with made.connects:
+        made.limit_connects(3)
+        assert made.connects.counter == 2
+    made.limit_connects(None)
+    assert made.connects.counter == 200

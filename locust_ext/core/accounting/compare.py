@@ -14,6 +14,9 @@ The tests, all two-sided on counts that the histograms give:
   above it in each run. Its power is low in a long tail, so a second way counts too: Mann-Whitney (with ties) over the
   whole histograms, if the quantile test agrees at 0.05.
 * throughput: operations that finished, as Poisson counts over the two durations (conditional binomial, z).
+* users sustained, of two searches for the limit: no test; the fewer users must have been found too many by the one
+  search and few enough by the other, so that the ranges in which the two limits lie have nothing in common. Their other
+  figures are not compared: they mix steps of load that differ from search to search.
 
 Assumptions: samples are independent, and the runs differ in nothing but the system under test. Neither is quite true
 (a slow moment slows many requests; another neighbour on the machine slows them all), which no test on two histograms
@@ -27,7 +30,8 @@ from dataclasses import dataclass
 from math import erfc, exp, lgamma, sqrt
 from typing import Final
 
-from locust_ext.model import ComparedFigure, Comparison, Distribution, OperationStats, Snapshot
+from locust_ext.model import ComparedFigure, Comparison, Distribution, LimitSearch, OperationStats, Snapshot
+from locust_ext.model.search import NEVER_GOOD, SEARCHING
 
 PERCENTILES: Final = {"p50_ms": 50.0, "p95_ms": 95.0, "p99_ms": 99.0}
 LEAST_ABOVE: Final = 10
@@ -53,6 +57,10 @@ class Tolerance:
 def compare(baseline: Snapshot, current: Snapshot, tolerance: Tolerance | None = None) -> Comparison:
     """Figure by figure: the run as a whole, then each operation of either run."""
     tolerance = tolerance or Tolerance()
+    if baseline.search is not None and current.search is not None:
+        only = _sustained(baseline.search, current.search, tolerance)
+        beside = tuple(_caveats(baseline, current))
+        return Comparison(baseline.run.id, (only,), tolerance.relative, beside, baseline.run.valid)
     before = {(each.type, each.name, each.tags): each for each in baseline.operations if each.finished}
     after = {(each.type, each.name, each.tags): each for each in current.operations if each.finished}
     tests = max(1, 2 + 5 * len(before.keys() & after.keys()))
@@ -72,6 +80,28 @@ def compare(baseline: Snapshot, current: Snapshot, tolerance: Tolerance | None =
     return Comparison(baseline.run.id, tuple(figures), tolerance.relative, caveats, baseline.run.valid)
 
 
+def _sustained(baseline: LimitSearch, current: LimitSearch, tolerance: Tolerance) -> ComparedFigure:
+    old, new = _users(baseline), _users(current)
+    if old is None or new is None:
+        return ComparedFigure("", "sustained_users", old, new, "no_data")
+    change = (new - old) / (old or 1.0)
+    of_fewer, more = (current, old) if new < old else (baseline, new)
+    broken = of_fewer.breaks_at
+    is_apart = broken is not None and broken.users <= more
+    counts = abs(change) > tolerance.relative and is_apart
+    return ComparedFigure(
+        "", "sustained_users", old, new, "same" if not counts else "better" if change > 0 else "worse"
+    )
+
+
+def _users(search: LimitSearch) -> float | None:
+    """0 where no load was good; None where the search does not say how many."""
+    if search.outcome == SEARCHING:
+        return None
+    step = search.sustained
+    return float(step.users) if step is not None else 0.0 if search.outcome == NEVER_GOOD else None
+
+
 def _gone(labels: list[str]) -> Iterator[str]:
     if labels:
         more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
@@ -83,6 +113,8 @@ def _caveats(baseline: Snapshot, current: Snapshot) -> Iterator[str]:
         before, after = getattr(baseline.run, fact), getattr(current.run, fact)
         if before != after and before is not None and after is not None:
             yield f"{fact}: {before} then, {after} now"
+    if (baseline.search is None) != (current.search is None):
+        yield "one of the two was a search for the limit, which goes beyond it"
     if not baseline.run.valid:
         yield "the baseline was not valid: " + "; ".join(baseline.run.invalid_because)
     if not current.run.valid:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from locust_ext.core.accounting.histogram import Histogram
-from locust_ext.core.accounting.validity import DEFAULT_LIMITS, Limits, Spell, Spells
+from locust_ext.core.accounting.validity import DEFAULT_LIMITS, TOLERATED_S, Limits, Spell, Spells, overlaps
 from locust_ext.model import GeneratorPeriod, GeneratorRow, GeneratorStats
 
 MAX_ROWS: Final = 36_000
@@ -55,6 +55,11 @@ class Generator:
 
     def bottleneck(self, since_s: float) -> tuple[Spell, ...]:
         return self._spells.intolerable(since_s)
+
+    def was_bottleneck(self, from_s: float, to_s: float) -> bool:
+        """Whether a spell that is not tolerated has a part in this time, or half of a short one was over a limit."""
+        tolerated_s = min(TOLERATED_S, (to_s - from_s) / 2)
+        return overlaps(self._spells.intolerable(), from_s, to_s) or self._spells.within(from_s, to_s) > tolerated_s
 
     def freeze(self, worker: str, since_s: float) -> GeneratorStats:
         return GeneratorStats(
@@ -114,6 +119,10 @@ class Generators:
         """Worker -> when it was the bottleneck, for those that were."""
         found = {worker: each.bottleneck(since_s) for worker, each in sorted(self._generators.items())}
         return {worker: spells for worker, spells in found.items() if spells}
+
+    def were_bottleneck(self, from_s: float, to_s: float) -> bool:
+        """Whether any of them was, at some time between these seconds of the run; by what they have told so far."""
+        return any(each.was_bottleneck(from_s, to_s) for each in self._generators.values())
 
     def stats(self, labels: dict[str, str], since_s: float) -> tuple[GeneratorStats, ...]:
         """In the order of the workers' labels (their own names where they have none)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -12,6 +12,7 @@ from locust_ext.core.accounting.names import Key, clean
 from locust_ext.core.accounting.own_counts import OwnCounts
 from locust_ext.core.accounting.resources import Resources
 from locust_ext.core.accounting.seconds import Seconds
+from locust_ext.core.accounting.stretch import StretchSoFar
 from locust_ext.core.accounting.sums import Sums
 from locust_ext.core.accounting.times import RunTimes
 from locust_ext.core.accounting.totals import Source, Totals
@@ -34,6 +35,8 @@ class Reading:
     """Which of the merged processes this one is."""
     labels: dict[str, str] = field(default_factory=dict)
     """What people call the workers."""
+    answering: Sequence[Spell] | None = None
+    """The times at which a bottleneck speaks against the run; None: at any."""
 
     def snapshot(self, now: float) -> Snapshot:
         """Everything as it stands at this monotonic time; some microseconds a name."""
@@ -65,6 +68,25 @@ class Reading:
         return replace(
             self._period(window.sums, window.duration_s, self._in_flight(), self._connections(), self._mark(rows)),
             resources=self.resources.window(self._since_s(length_s), self.labels),
+        )
+
+    def stretch(self) -> StretchSoFar:
+        """The stretch as far as its seconds have closed."""
+        stretch, connections = self.seconds.stretch(), self._connections()
+        seen = StretchSoFar(self.seconds.now_s, connections[0].get("connecting", 0))
+        if stretch.from_s is None:
+            return seen
+        from_s, to_s = float(stretch.from_s), float(stretch.to_s)
+        rows = self._mark(self.seconds.rows_between(from_s, to_s))
+        return replace(
+            seen,
+            snapshot=replace(
+                self._period(stretch.sums, to_s - from_s, self._in_flight(), connections, rows),
+                resources=self.resources.figures(from_s, to_s, self.labels),
+            ),
+            from_s=from_s,
+            to_s=to_s,
+            is_bottleneck=self.generators.were_bottleneck(max(from_s, self.times.counts_from_s), to_s),
         )
 
     def _since_s(self, length_s: int) -> float:
@@ -200,7 +222,8 @@ class Reading:
             if sources[worker].is_lost and not sources[worker].is_final:
                 reasons.append(f"worker {clean(worker)} was lost: what it did after its last report is missing")
         for worker, spells in self.generators.bottlenecks(self.times.counts_from_s).items():
-            reasons.append(sentence(self.labels.get(worker, clean(worker)), spells, self.facts.time_of_day_s))
+            if self.answering is None or any(overlaps(spells, *time) for time in self.answering):
+                reasons.append(sentence(self.labels.get(worker, clean(worker)), spells, self.facts.time_of_day_s))
         return RunInfo(
             id=self.totals.run_id,
             duration_s=self.times.duration_s(now),

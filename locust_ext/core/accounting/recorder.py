@@ -12,13 +12,13 @@ from locust_ext.core.accounting.generators import Generators
 from locust_ext.core.accounting.histogram import Histogram
 from locust_ext.core.accounting.joining import FanOutJoin
 from locust_ext.core.accounting.names import clean
-from locust_ext.core.accounting.own_counts import OwnCounts
 from locust_ext.core.accounting.reading import Reading
 from locust_ext.core.accounting.resources import Keeping, Resources, clean_values
 from locust_ext.core.accounting.seconds import Seconds
 from locust_ext.core.accounting.times import RunTimes
 from locust_ext.core.accounting.totals import Totals
 from locust_ext.core.accounting.validity import DEFAULT_LIMITS, Limits
+from locust_ext.core.accounting.watched import Watched
 from locust_ext.model import GENERATOR, SIDES, Delta, Distribution, GeneratorPeriod, ResourceSample, Snapshot
 
 MAX_SAMPLES = 200
@@ -39,7 +39,7 @@ def _do_nothing() -> None:
     pass
 
 
-class Recorder(OwnCounts):
+class Recorder(Watched):
     """Counts operations, pushes, connections and traffic of this process, and merges other processes' deltas.
 
     Any greenlet and the hub may call it: nothing in it waits, switches, logs or locks. Memory is bounded by the names
@@ -358,35 +358,6 @@ class Recorder(OwnCounts):
         ended = self._times.ended
         if ended is not None and not self.worker and not self.waiting_for:
             self._join_fan_outs(self._times.run_us(ended) or 0, all_in=True)
-
-    def watch(self, length_s: int | None, by_worker: bool = False) -> None:
-        """Keep a sliding window of so many whole seconds, for `window`; in the middle of a run it begins empty.
-
-        `by_worker`: of each worker alone as well, and the whole run of each (at most 100 workers); that alone is what a
-        `length_s` of None asks for.
-        """
-        self._seconds.watch(length_s, by_worker)
-
-    def window(self, length_s: int | None, worker: str | None = None) -> Snapshot:
-        """The last `length_s` closed seconds (fewer at the start: see `run.duration_s`); `watch` asked for it.
-
-        None: the whole run, which is `snapshot` as of the last tick. With `worker` (a label of `worker_labels`) what
-        that worker alone did, without timeline; of a worker that never reported, or beyond the hundredth, nothing.
-        KeyError for a length that nobody watches.
-        """
-        return self._reading.window(length_s, worker)
-
-    def slide(self) -> bool:
-        """Do one piece, a millisecond or so, of the work that a `tick` left to the windows; False: nothing was left.
-
-        For loops that must not stand still while hundreds of operations slide; `window` does what nobody has done.
-        """
-        return self._seconds.windows.work()
-
-    @property
-    def worker_labels(self) -> tuple[str, ...]:
-        """What people call the workers that have reported, in order; ``("",)`` where there are none."""
-        return self._reading.worker_labels()
 
     def expect_worker(self, worker: str) -> None:
         """This worker takes part: the run is not complete before its final delta is in."""

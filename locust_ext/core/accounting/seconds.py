@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from itertools import takewhile
+from math import floor
 from typing import Final
 
 from locust_ext.core.accounting.histogram import Histogram
 from locust_ext.core.accounting.names import Names
+from locust_ext.core.accounting.stretch import Stretch
 from locust_ext.core.accounting.sums import Sums
 from locust_ext.core.accounting.windows import Windows
 from locust_ext.model import PUSH, ROUND_TRIP_TYPES, Delta, Distribution, Second
@@ -164,6 +167,7 @@ class Seconds:
         self._gauges: dict[str, list[int]] = {}
         self._users: dict[int, tuple[int, int | None]] = {}
         """Second that is not closed -> (users, planned users) at its end."""
+        self.windows.stretch.end()
         self._begin_at(0)
 
     def reset(self, now_s: float) -> None:
@@ -204,6 +208,21 @@ class Seconds:
         if is_by_worker:
             self.windows.count(delta, self._names)
 
+    def begin_stretch(self) -> None:
+        """A stretch from here on: its first second is the next that closes, but none that is more than half over."""
+        self.windows.finish()
+        self.windows.stretch.begin(max(self._next, floor(self.now_s + 0.5)))
+
+    def stretch(self) -> Stretch:
+        """The stretch as far as seconds have closed."""
+        self.windows.finish()
+        return self.windows.stretch
+
+    def rows_between(self, from_s: float, to_s: float) -> tuple[Second, ...]:
+        """The timeline's rows that lie in this time, which is the latest; not those that were joined with others."""
+        found = takewhile(lambda row: row.start_s >= from_s, reversed(self.timeline.rows))
+        return tuple(row for row in found if row.start_s + row.length_s <= to_s)[::-1]
+
     def tell_users(self, now_s: float, present: int, planned: int | None) -> None:
         """So many users are there at the end of the second that is nearest."""
         second = round(now_s) - 1
@@ -231,7 +250,7 @@ class Seconds:
                 self._recent.append(row)
                 if len(self._recent) > self.windows.longest_s:
                     self._recent.popleft()
-                self.windows.close(second.sums, second.by_worker)
+                self.windows.close(self._next, second.sums, second.by_worker)
             self._users.pop(self._next, None)
             self._next += 1
 

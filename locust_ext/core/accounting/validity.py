@@ -113,6 +113,11 @@ class Spells:
         clipped = ((max(each.spell[0], since_s), each.spell[1]) for each in self._stretches)
         return tuple(spell for spell in clipped if spell[1] - spell[0] > TOLERATED_S + _FLOATING_S)
 
+    def within(self, from_s: float, to_s: float) -> float:
+        """For how many seconds of this time it was over a limit in one go, at the longest."""
+        parts = (min(each.spell[1], to_s) - max(each.spell[0], from_s) for each in self._stretches)
+        return max(0.0, max(parts, default=0.0))
+
 
 def overlaps(spells: Iterable[Spell], start_s: float, end_s: float) -> bool:
     """Whether any of the spells has a part in the time from `start_s` to `end_s`."""

@@ -1,4 +1,5 @@
-"""Sliding windows for the rules: the last closed seconds of all processes and, where asked for, of each worker alone.
+"""Sliding windows for the rules: the last closed seconds of all processes and, where asked for, of each worker alone;
+and the stretch that a search for the limit looks at.
 
 A window is a sum to which each second that closes is added, and from which the one that is now too old is taken out.
 With hundreds of operations that takes longer than a loop may stand still: it is work in pieces, which `work` does one
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from locust_ext.core.accounting.names import Names
+from locust_ext.core.accounting.stretch import Stretch
 from locust_ext.core.accounting.sums import Sums
 from locust_ext.model import Delta
 
@@ -50,6 +52,7 @@ class Windows:
         self._worker_lengths: set[int] = set()
         self.is_by_worker = False
         """Whether the seconds must be told apart by worker."""
+        self.stretch = Stretch()
         self.clear()
 
     def clear(self) -> None:
@@ -58,6 +61,7 @@ class Windows:
         self._workers: dict[str, dict[int, Window]] = {}
         self._whole: dict[str, Sums] = {}
         self._pieces: Iterator[None] = iter(())
+        self.stretch.restart()
 
     def watch(self, length_s: int | None, by_worker: bool) -> None:
         """Keep a window of this many seconds from now on; it begins empty. `by_worker`: one for each worker as well.
@@ -91,15 +95,16 @@ class Windows:
         if not delta.warmup:
             whole.add(delta, names)
 
-    def close(self, second: Sums, by_worker: Mapping[str, Sums]) -> None:
-        """A second is closed: what it holds, of all and of each worker, is now `work`.
+    def close(self, start_s: int, second: Sums, by_worker: Mapping[str, Sums]) -> None:
+        """The second that began then is closed: what it holds, of all and of each worker, is now `work`.
 
         The work of the second before is done first if nobody did it, so that it never piles up.
         """
         self.finish()
-        self._pieces = self._slide(second, by_worker)
+        self._pieces = self._slide(start_s, second, by_worker)
 
-    def _slide(self, second: Sums, by_worker: Mapping[str, Sums]) -> Iterator[None]:
+    def _slide(self, start_s: int, second: Sums, by_worker: Mapping[str, Sums]) -> Iterator[None]:
+        yield from self.stretch.growing(start_s, second)
         for worker in by_worker:
             if worker not in self._workers:
                 self._workers[worker] = {length_s: Window(length_s) for length_s in self._worker_lengths}

@@ -107,6 +107,14 @@ METRICS: Final[Mapping[str, Metric]] = {
     "error_ratio": Metric(
         "share", "error ratio", "failed share of the finished operations", reads.error_ratio, FAILURES, at_most=1.0
     ),
+    "success_ratio": Metric(
+        "share",
+        "success ratio",
+        "share of the finished operations without failure",
+        reads.success_ratio,
+        OPERATIONS,
+        at_most=1.0,
+    ),
     "errors": Metric(
         "", "errors", "failed operations in the window", reads.errors, FAILURES, is_tally=True, judges_run=False
     ),
@@ -120,9 +128,22 @@ METRICS: Final[Mapping[str, Metric]] = {
         judges_run=False,
     ),
     "users": Metric("", "users", "simulated users", reads.users, judges_run=False),
+    # a search for the limit (shape: stress); they have no value before its end
+    "search.sustained_users": Metric(
+        "", "sustained users", "users that a search for the limit found sustained; 0: none", reads.sustained_users
+    ),
+    "search.recovery_s": Metric(
+        "ms", "time to recover after the limit", "from the fall of the load until all criteria held", reads.recovery
+    ),
     # connections
     "connections_open": Metric(
         "", "open connections", "connections that are open", reads.connections_open, WORKERS, judges_run=False
+    ),
+    "connected_ratio": Metric(
+        "share",
+        "connected users",
+        "open connections by users; 100 %: each user has one, 200 %: two",
+        reads.connected_ratio,
     ),
     "connect_average": _connect("average", "average time to open a connection"),
     "connect_p50": _connect("p50", "time to open a connection: median"),
@@ -164,6 +185,13 @@ METRICS: Final[Mapping[str, Metric]] = {
         "connections opened again after a loss, in the window",
         reads.connections_count("reconnects"),
         WORKERS,
+        judges_run=False,
+    ),
+    "failovers": Metric(
+        "",
+        "failovers",
+        "connections opened again on another host, in the window",
+        reads.connections_count("failovers"),
         judges_run=False,
     ),
     "recovery_p50": _time("recovery", "p50", "time to recover", "time from loss to open again: median", WORKERS),

@@ -8,6 +8,7 @@ from typing import Final
 from locust_ext.core.alerts.view import CONNECT, DROP, View
 from locust_ext.core.alerts.where import EACH_WORKER, Where
 from locust_ext.model import GENERATOR, MASTER, TARGET, Distribution, OperationStats
+from locust_ext.model.search import NEVER_GOOD, SEARCHING
 
 Values = Mapping[str, float]
 """Subject (a worker as people call it; empty: the whole run, or the target) -> value; what has no data is absent."""
@@ -78,6 +79,10 @@ def error_ratio(view: View, where: Where) -> Values:
     return {"": sum(map(where.failures, operations)) / finished} if finished else NOTHING
 
 
+def success_ratio(view: View, where: Where) -> Values:
+    return {subject: 1 - ratio for subject, ratio in error_ratio(view, where).items()}
+
+
 def in_flight(view: View, where: Where) -> Values:
     operations = view.counted(where)
     if where.is_narrow:
@@ -94,6 +99,16 @@ def rate_ratio(view: View, where: Where) -> Values:
 
 def connections_open(view: View, where: Where) -> Values:
     return _one(view.average_of_rows("open_connections", view.snapshot.connections.states.get("open", 0)))
+
+
+def connected_ratio(view: View, where: Where) -> Values:
+    """Over the rows of the timeline in which there were users, at the end of each."""
+    open_s = users_s = 0
+    for row in view.snapshot.timeline:
+        if row.users and row.open_connections is not None and not row.warmup:
+            open_s += row.open_connections * row.length_s
+            users_s += row.users * row.length_s
+    return {"": open_s / users_s} if users_s else NOTHING
 
 
 def connect_rate(view: View, where: Where) -> Values:
@@ -144,6 +159,25 @@ def push_reach(view: View, where: Where) -> Values:
 
 def users(view: View, where: Where) -> Values:
     return _one(view.snapshot.run.users)
+
+
+def sustained_users(view: View, where: Where) -> Values:
+    """Of the search for the limit; nothing where nobody knows: there was none, it goes on, nothing could be measured."""
+    search = view.snapshot.search
+    if search is None or search.outcome == SEARCHING:
+        return NOTHING
+    if search.sustained is None:
+        return {"": 0.0} if search.outcome == NEVER_GOOD else NOTHING
+    return {"": float(search.sustained.users)}
+
+
+def recovery(view: View, where: Where) -> Values:
+    """After the limit was broken; for as long as was waited, where the target did not recover."""
+    search = view.snapshot.search
+    step = None if search is None or search.outcome == SEARCHING else search.recovery
+    if step is None:
+        return NOTHING
+    return {"": 1000 * (step.length_s if step.recovered_s is None else step.recovered_s)}
 
 
 def _of_worker(values: Values, where: Where) -> Values:

@@ -1,66 +1,28 @@
-"""Reads a file of rules. Every mistake is told with file, key, value, what was expected and the nearest valid name."""
+"""Reads rules, from a file of their own or from the settings.
+
+Every mistake is told with file, key, value, what was expected and the nearest valid name.
+"""
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from locust_ext.core.alerts.metrics import METRICS, Metric, meant_by, metric_named
-from locust_ext.core.alerts.rules import (
-    ACTIONS,
-    DEFAULT_WINDOW_S,
-    LIMITS,
-    MAX_RULES,
-    MAX_WINDOW_S,
-    NO_DATA,
-    Rule,
-    Rules,
-    Webhook,
-    slot,
-)
-from locust_ext.core.alerts.units import Limit, parse_duration_s, parse_limit
-from locust_ext.core.alerts.where import EVERYTHING, Where
-from locust_ext.errors import ConfigError, is_error_class
+from locust_ext.core.alerts.rule_keys import known, number_of, read_rule
+from locust_ext.core.alerts.rules import MAX_RULES, Rule, Rules, Webhook
+from locust_ext.errors import ConfigError
+from locust_ext.settings import Settings
 from locust_ext.settings.file import read_yaml, substituted
+from locust_ext.settings.whole import reaches
 
 DEFAULT: Final = "default"
 """Instead of a path: the rules that are shipped."""
-_KEYS: Final = (
-    *("name", "metric", "where", "window", *LIMITS, "for", "no_data", "on_warning", "on_critical", "record"),
-    *("hysteresis", "resolve_after"),
-)
-_WHERE: Final = ("type", "name", "tags", "worker", "class")
-_OWN_TYPES: Final = ("WS", "SIO", "CONNECT", "SEND", "PUSH", "DROP", "POOL")
-_TYPES: Final = frozenset((*_OWN_TYPES, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-"""The types of our own users and of Locust's: another case of one of them is a slip, any other word somebody's own."""
-_SYNONYMS: Final = {
-    "p50": "latency_p50",
-    "p90": "latency_p90",
-    "p95": "latency_p95",
-    "p99": "latency_p99",
-    "median": "latency_p50",
-    "average": "latency_average",
-    "avg": "latency_average",
-    "max": "latency_max",
-    "response_time": "latency_average",
-    "latency": "latency_average",
-    "error_rate": "error_ratio",
-    "fail_ratio": "error_ratio",
-    "failures": "errors",
-    "rps": "rate",
-    "cpu": "generator.cpu_percent",
-    "cpu_percent": "generator.cpu_percent",
-    "memory": "generator.memory_bytes",
-    "memory_bytes": "generator.memory_bytes",
-    "connections": "connections_open",
-    "loop_lag": "loop_lag_p99",
-}
-"""What people call a metric -> its name, for the hint in an error."""
+NONE: Final = "none"
+"""Instead of a path: no rules, not even those that the locustfile or the settings bring."""
 _SIGNS_OF_ABOVE: Final = ("chomping or indentation", "a comment or a line break", "character '>'")
 """What YAML says of `> 200ms` without quotes, in which it sees the beginning of a block of text."""
 
@@ -98,14 +60,45 @@ def load_rule_file(path: str | Path, environ: Mapping[str, str] | None = None) -
         document = substituted(document, "", source, os.environ if environ is None else environ, from_environ)
     except ConfigError as error:
         raise ConfigError(error.expected, source=source, key=_indexed(error.key)) from None
+    return _read(document, "", source, lambda key: reaches(key, from_environ))
+
+
+def rules_of(settings: Settings) -> Rules | None:
+    """What stands under ``rules`` in the settings: the rules themselves, or where they are; None: nothing does.
+
+    A path is relative to the folder of who says it. Errors as `load_rule_file` gives them, with the whole path of a key.
+    """
+    given = settings.rules
+    origin = settings.origin("rules")
+    source = origin.source if origin is not None else ""
+    if given is None or given == NONE:
+        return None
+    if isinstance(given, str):
+        if given == DEFAULT:
+            return load_rule_file(DEFAULT)
+        path = Path(source).parent / given
+        if not path.is_file():  # what is wrong in it is told as of the file; that it is missing, where it is named
+            raise ConfigError(
+                "expected default, none, or the path of a file of rules",
+                source=source,
+                key="rules",
+                value=given,
+                shows_value=not settings.is_secret("rules"),
+            )
+        return load_rule_file(path)
+    if isinstance(given, list):
+        return _read({"rules": given}, "", source, settings.is_secret)
+    return _read(given, "rules", source, settings.is_secret)
+
+
+def _read(document: dict[Any, Any], under: str, source: str, is_secret: Callable[[str], bool]) -> Rules:
+    """The rules of a mapping, whose mistakes are told as of a file's; ``under`` is the path that it stands at."""
     try:
         return _file(document)
     except ConfigError as error:
         key = error.key.replace("[", ".").replace("]", "")
-        secret = key == "webhook.url" or any(
-            key == each or key.startswith(f"{each}.") or each.startswith(f"{key}.") for each in from_environ
-        )
-        told = error.under("", source, shows_value=not secret)
+        secret = key == "webhook.url" or is_secret(".".join(part for part in (under, key) if part))
+        told = error.under(under, source, shows_value=not secret)
         told.nearest = None if secret else told.nearest
         raise told from None
 
@@ -115,7 +108,7 @@ def _indexed(key: str) -> str:
 
 
 def _file(document: dict[Any, Any]) -> Rules:
-    _known(document, ("rules", "webhook"), "")
+    known(document, ("rules", "webhook"), "")
     webhook = _webhook(document["webhook"]) if document.get("webhook") is not None else None
     given = document.get("rules")
     if not isinstance(given, list) or not given:
@@ -125,7 +118,7 @@ def _file(document: dict[Any, Any]) -> Rules:
     rules: list[Rule] = []
     for index, each in enumerate(given):
         try:
-            rule = _rule(each)
+            rule = read_rule(each)
             if any(rule.name == other.name for other in rules):
                 raise ConfigError("expected each rule's name once", key="name", value=rule.name)
             for key in ("on_warning", "on_critical"):
@@ -143,7 +136,7 @@ def _webhook(given: object) -> Webhook:
     if not isinstance(given, dict):  # a secret may stand in it: it is not shown
         what = "text" if isinstance(given, str) else type(given).__name__
         raise ConfigError(f'expected a mapping such as {{url: "https://…"}}, not a {what}', key="webhook")
-    _known(given, ("url", "timeout_s"), "webhook")
+    known(given, ("url", "timeout_s"), "webhook")
     url = given.get("url")
     try:
         parts = urlsplit(url if isinstance(url, str) else "")
@@ -152,211 +145,7 @@ def _webhook(given: object) -> Webhook:
         good = False
     if not good or not isinstance(url, str):
         raise ConfigError("expected an http or https URL", key="webhook.url")
-    timeout_s = _number(given.get("timeout_s", 5.0), "webhook.timeout_s", "above 0, of at most 60", 0, 60)
+    timeout_s = number_of(given.get("timeout_s", 5.0), "webhook.timeout_s", "above 0, of at most 60", 0, 60)
     if not timeout_s:
         raise ConfigError("expected a number above 0, of at most 60", key="webhook.timeout_s", value=timeout_s)
     return Webhook(url, timeout_s)
-
-
-def _rule(given: object) -> Rule:
-    if not isinstance(given, dict):
-        raise ConfigError("expected a mapping of keys", value=given)
-    _known(given, _KEYS, "")
-    name = _text(given, "name")
-    if name.strip() in (".", ".."):
-        raise ConfigError("expected another name: browsers rewrite an address with it", key="name", value=name)
-    metric = _metric(_text(given, "metric"))
-    where = _where(given["where"], given["metric"], metric) if given.get("where") is not None else EVERYTHING
-    window_s = _window(given.get("window", DEFAULT_WINDOW_S))
-    for_s = _for(given.get("for", 0), window_s)
-    no_data = given.get("no_data", "ignore")
-    if no_data not in NO_DATA:
-        raise _unknown("no_data", _told(no_data), NO_DATA)
-    on_warning, on_critical = (_actions(given, key, window_s) for key in ("on_warning", "on_critical"))
-    record = given.get("record", False)
-    if not isinstance(record, bool):
-        raise ConfigError("expected true or false", key="record", value=record)
-    if record and window_s is None:
-        raise ConfigError("expected no record: with window run nothing fires", key="record", value=record)
-    if record and "record" not in on_critical:
-        on_critical = (*on_critical, "record")
-    share = _number(given.get("hysteresis", 0.05), "hysteresis", "from 0 to 1", 0, 1)
-    times = given.get("resolve_after", 2)
-    if isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= 1000:
-        raise ConfigError("expected a whole number of evaluations from 1 to 1000", key="resolve_after", value=times)
-    rule = Rule(
-        name=name,
-        metric=given["metric"],
-        where=where,
-        window_s=window_s,
-        for_s=for_s,
-        no_data=no_data,
-        on_warning=on_warning,
-        on_critical=on_critical,
-        hysteresis=share,
-        resolve_after=times,
-    )
-    if not any(key in given for key in LIMITS):
-        raise ConfigError(f"expected at least one of {', '.join(LIMITS)}")
-    return _with_limits(rule, given, metric)
-
-
-def _with_limits(rule: Rule, given: Mapping[str, Any], metric: Metric) -> Rule:
-    limits: dict[str, Limit | None] = {}
-    for key in LIMITS:
-        if given.get(key) is None:
-            continue
-        default = "<" if key.startswith("low_") else ">"
-        try:
-            limit = parse_limit(
-                given[key], metric.unit, default=default, at_most=metric.at_most, at_least=metric.at_least
-            )
-        except ConfigError as error:
-            raise error.under(key) from None
-        field = slot(key, limit, default)
-        if field in limits or (field != key and given.get(field) is not None):
-            raise ConfigError(f"expected one limit from below, here or under {field}", key=key, value=given[key])
-        limits[field] = limit
-    return rule.with_limits(limits)
-
-
-def _metric(name: str) -> Metric:
-    metric = metric_named(name)
-    if metric is None:
-        if (meant := meant_by(name)) is not None:
-            raise ConfigError(
-                "expected what the monitor calls it: counters are read as their increase a second",
-                key="metric",
-                value=name,
-                nearest=meant,
-            )
-        near = _SYNONYMS.get(name.lower()) or next(iter(difflib.get_close_matches(name, METRICS, n=1)), None)
-        raise ConfigError("unknown metric; locust-ext metrics lists them", key="metric", value=name, nearest=near)
-    return metric
-
-
-def _where(given: object, name: str, metric: Metric) -> Where:
-    if not isinstance(given, dict):
-        raise ConfigError("expected a mapping of keys", key="where", value=given)
-    _known(given, _WHERE, "where")
-    for key in given:
-        if key not in metric.scopes:
-            allowed = f"only by {', '.join(metric.scopes)}" if metric.scopes else "by nothing"
-            raise ConfigError(f"{name} can be narrowed {allowed}", key=f"where.{key}", value=given[key])
-    worker = given.get("worker")
-    if isinstance(worker, int) and not isinstance(worker, bool):
-        worker = str(worker)
-    if worker is not None and (not isinstance(worker, str) or not worker):
-        raise ConfigError("expected a worker's number, or * for each", key="where.worker", value=worker)
-    types = _texts(given.get("type"), "where.type")
-    for each in types:
-        if each not in _TYPES and each.upper() in _TYPES:
-            raise ConfigError(
-                "expected a type as the statistics name it", key="where.type", value=each, nearest=each.upper()
-            )
-    pattern = given.get("name")
-    if pattern is not None and (not isinstance(pattern, str) or not pattern):
-        raise ConfigError("expected a name, in which * stands for any text", key="where.name", value=pattern)
-    error_class = given.get("class")
-    if error_class is not None and not (
-        isinstance(error_class, str) and ("*" in error_class or is_error_class(error_class))
-    ):
-        raise ConfigError(
-            "expected an error class such as timeout, refused, http_503, or http_5*",
-            key="where.class",
-            value=error_class,
-        )
-    return Where(types, pattern, frozenset(_texts(given.get("tags"), "where.tags")), error_class, worker)
-
-
-def _texts(given: object, key: str) -> tuple[str, ...]:
-    """A text, or a list of texts."""
-    texts = () if given is None else (given,) if isinstance(given, str) else given
-    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
-        raise ConfigError("expected a text, or a list of texts", key=key, value=given)
-    return tuple(texts)
-
-
-def _window(given: object) -> int | None:
-    if given == "run":
-        return None
-    try:
-        seconds = parse_duration_s(given)
-    except ConfigError:
-        seconds = 0.0
-    if not seconds.is_integer() or not 1 <= seconds <= MAX_WINDOW_S:
-        raise ConfigError("expected whole seconds from 1s to 1h, or run", key="window", value=_told(given))
-    return int(seconds)
-
-
-def _for(given: object, window_s: int | None) -> float:
-    try:
-        seconds = parse_duration_s(given)
-    except ConfigError as error:
-        error.value = _told(given)
-        raise error.under("for") from None
-    if seconds and window_s is None:
-        raise ConfigError("expected no for: with window run a rule is judged once, at the end", key="for", value=given)
-    return seconds
-
-
-def _actions(given: Mapping[str, Any], key: str, window_s: int | None) -> tuple[str, ...]:
-    if key not in given:
-        return ("log",)
-    actions = given[key]
-    actions = [actions] if isinstance(actions, str) else [] if actions is None else actions
-    if not isinstance(actions, list):
-        raise ConfigError("expected a list of actions", key=key, value=actions)
-    for action in actions:
-        if action not in ACTIONS:
-            raise _unknown(key, action, ACTIONS)
-        if window_s is None and action not in ("log", "fail"):
-            raise ConfigError(f"expected no {action}: with window run nothing fires", key=key, value=action)
-    return tuple(dict.fromkeys(actions))
-
-
-def _number(given: object, key: str, expected: str, low: float, high: float) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given <= high:
-        raise ConfigError(f"expected a number {expected}", key=key, value=given)
-    return float(given)
-
-
-class _Null:
-    """An empty value in a message: None there means that no value is to be shown."""
-
-    def __repr__(self) -> str:
-        return "null"
-
-    __str__ = __repr__
-
-
-def _told(given: object) -> object:
-    return _Null() if given is None else given
-
-
-def _text(given: Mapping[str, Any], key: str) -> str:
-    if given.get(key) is None:
-        raise ConfigError("this key is required", key=key)
-    text = given[key]
-    if not isinstance(text, str) or not text.strip() or len(text) > 200 or not text.isprintable():
-        raise ConfigError("expected a text of one line, of at most 200 characters", key=key, value=text)
-    return text
-
-
-def _known(given: Mapping[Any, Any], valid: Iterable[str], key: str) -> None:
-    valid = list(valid)
-    for name in given:
-        if name not in valid:
-            raise _unknown(f"{key}.{name}".lstrip("."), name, valid, is_key=True)
-
-
-def _unknown(key: str, value: object, valid: Iterable[str], *, is_key: bool = False) -> ConfigError:
-    valid = list(valid)
-    near = difflib.get_close_matches(str(value), valid, n=1)
-    word = "unknown key, expected" if is_key else "expected"
-    return ConfigError(
-        f"{word} one of {', '.join(valid)}",
-        key=key,
-        value=None if is_key else value,
-        nearest=near[0] if near else None,
-    )

@@ -26,6 +26,8 @@ from locust_ext.errors import ConfigError
 
 SCHEMES: Final = ("http", "https", "ws", "wss")
 """Of base addresses."""
+EMBEDDED: Final = "embedded"
+"""Instead of a backup's address: a second embedded server, which the run starts beside the first."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Failover(Reconnecting):
     """
 
     backups: tuple[str, ...] = ()
-    """Base addresses, in the order in which they are tried."""
+    """Base addresses, in the order in which they are tried; ``embedded``: one that the run starts."""
     primary: str | None = None
     """Base address; None: the user's own host."""
     threshold: int = 3
@@ -58,7 +60,8 @@ class Failover(Reconnecting):
                 value=self.backups,
             )
         for index, host in enumerate(self.backups):
-            _check_host(f"backups[{index}]", host, "")
+            if host != EMBEDDED:
+                _check_host(f"backups[{index}]", host, "")
         if self.primary is not None:
             _check_host("primary", self.primary, ", or None for the user's own")
         if not isinstance(self.threshold, int) or isinstance(self.threshold, bool) or self.threshold < 1:

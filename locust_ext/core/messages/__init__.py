@@ -14,6 +14,7 @@ from locust_ext.core.messages.context_ops import ContextOps
 from locust_ext.core.messages.custom import Custom, bind
 from locust_ext.core.messages.event import EVENT_TYPES, Event, Heartbeat, Ping
 from locust_ext.core.messages.feeder import Feeder
+from locust_ext.core.messages.in_turn import InTurn
 from locust_ext.core.messages.message import BoundGenerator, Message, MessageGenerator
 from locust_ext.core.messages.mixed import Mixed
 from locust_ext.core.messages.monitoring import Monitoring
@@ -35,6 +36,7 @@ __all__ = [
     "Event",
     "Feeder",
     "Heartbeat",
+    "InTurn",
     "Message",
     "MessageGenerator",
     "Mixed",
@@ -56,6 +58,7 @@ GENERATORS: Final[dict[str, type[Any]]] = {
     "heartbeat": Heartbeat,
     "context_ops": ContextOps,
     "mixed": Mixed,
+    "in_turn": InTurn,
     "realistic": Realistic,
     "template": Template,
     "replay": Replay,

@@ -12,9 +12,10 @@ from locust_ext.errors import ConfigError
 def channels_of(generator: Any) -> frozenset[str | None]:
     """The labels of its messages' channels (None: the main one), of whatever may be a user's generator.
 
-    Empty where only what is generated tells, as with a callable. A part of `Mixed` counts if it can be chosen.
+    Empty where only what is generated tells, as with a callable. A part of `Mixed` counts if it can be chosen, a step of
+    `InTurn` always.
     """
-    from locust_ext.core.messages import GENERATORS, ContextOps, Mixed, Monitoring, Realistic, Replay, Template
+    from locust_ext.core.messages import GENERATORS, ContextOps, InTurn, Mixed, Monitoring, Realistic, Replay, Template
 
     if isinstance(generator, Mapping):
         generator = Mixed(generator)
@@ -28,6 +29,8 @@ def channels_of(generator: Any) -> frozenset[str | None]:
         return channels_of(generator.source)
     if isinstance(generator, Mixed):
         return frozenset[str | None]().union(*(channels_of(part) for part, _ in generator.parts))
+    if isinstance(generator, InTurn):
+        return frozenset[str | None]().union(*(channels_of(step) for step in generator.steps))
     if isinstance(generator, Realistic):
         monitor = channels_of(generator.monitoring) if generator.monitors else frozenset[str | None]()
         return frozenset({None}) | monitor | channels_of(generator.mix)

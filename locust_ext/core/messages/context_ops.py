@@ -23,7 +23,8 @@ _NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 @dataclass(frozen=True)
 class ContextOps:
     """Operations of the context server, by default 80 % reads. The body says what to do:
-    ``{"op": "get" | "set" | "all" | "history" | "dump", "key", "value", "format", "filename"}``, as far as it applies.
+    ``{"op": "get" | "set" | "all" | "history" | "dump", "key", "value", "format", "filename", "name"}``, as far as it
+    applies; the name is that of the operation in the statistics.
 
     The channel is ``http``; with ``live`` a ``set`` goes over Socket.IO, channel ``live``, and is confirmed by
     ``context_set_confirmed`` with the same key and value. Each user dumps to a file name of its own, one a format, so
@@ -47,14 +48,23 @@ class ContextOps:
     marker: bool = False
     """True: each value begins with a marker (and has at least its 30 bytes), which tells the receivers of the change
     when it was made; without it, only where the sender is in their own process."""
+    own_entries: int = 0
+    """Each user first sets so many keys of its own, one after the other: the context grows, and then is held. What
+    follows, reads and writes as above, is about these keys; 0: all users share ``keys``."""
+    by_format: bool = False
+    """Whether dumps are counted by their format (``/ctx/dump csv``), and not all together."""
 
     def __post_init__(self) -> None:
         for name in ("reads", "alls", "histories", "dumps"):
             check_share(name, getattr(self, name))
         if self.alls + self.histories > 1:
             raise ConfigError("expected alls + histories of at most 1", key="alls", value=self.alls + self.histories)
-        if not isinstance(self.keys, int) or isinstance(self.keys, bool) or self.keys < 1:
-            raise ConfigError("expected a whole number of at least 1", key="keys", value=self.keys)
+        for name, least in (("keys", 1), ("own_entries", 0)):
+            count = getattr(self, name)
+            if not isinstance(count, int) or isinstance(count, bool) or count < least:
+                raise ConfigError(f"expected a whole number of at least {least}", key=name, value=count)
+        if not isinstance(self.by_format, bool):
+            raise ConfigError("expected true or false", key="by_format", value=self.by_format)
         sizer("value_bytes", self.value_bytes)
         if isinstance(self.formats, str) or not self.formats:
             raise ConfigError("expected a tuple of formats, such as ('json',)", key="formats", value=self.formats)
@@ -65,17 +75,24 @@ class ContextOps:
     def bind(self, rng: random.Random, client_id: str) -> BoundGenerator:
         return BoundContextOps(rng, self, client_id)
 
+    def entry(self, rng: random.Random, index: int) -> tuple[str, str]:
+        """The shared key of this number, from 0 on, and a value as the users write them."""
+        return f"{self.prefix}{index}", text(rng, sizer("value_bytes", self.value_bytes)(rng))
+
 
 class BoundContextOps:
     """One user's context operations."""
 
-    __slots__ = ("_filename", "_keys", "_options", "_random", "_rng", "_size")
+    __slots__ = ("_filename", "_keys", "_options", "_random", "_rng", "_size", "_unset")
 
     def __init__(self, rng: random.Random, options: ContextOps, client_id: str) -> None:
         self._rng = rng
         self._random = rng.random
         self._options = options
-        self._keys = [f"{options.prefix}{index}" for index in range(options.keys)]
+        own = options.own_entries
+        prefix = f"{options.prefix}{client_id}_" if own else options.prefix
+        self._keys = [f"{prefix}{index}" for index in range(own or options.keys)]
+        self._unset = iter(self._keys if own else ())
         self._size: Callable[[random.Random], int] = sizer("value_bytes", options.value_bytes)
         self._filename = "dump_" + _NOT_IN_FILE_NAMES.sub("_", client_id)
 
@@ -84,22 +101,29 @@ class BoundContextOps:
 
     def generate(self) -> Message:
         options, draw = self._options, self._random
+        if (own := next(self._unset, None)) is not None:
+            return self._set(own)
         if options.dumps and draw() < options.dumps:
             chosen = options.formats[int(draw() * len(options.formats))]
-            return _http({"op": "dump", "format": chosen, "filename": self._filename})
+            body = {"op": "dump", "format": chosen, "filename": self._filename}
+            return _http({**body, "name": f"/ctx/dump {chosen}"} if options.by_format else body)
         key = self._keys[int(draw() * len(self._keys))]
         if draw() >= options.reads:
-            value = text(self._rng, self._size(self._rng))
-            body = {"op": "set", "key": key, "value": MARKER + value[LENGTH:] if options.marker else value}
-            if options.live:
-                return Message("set", body, reply=_CONFIRMED, channel="live")
-            return _http(body)
+            return self._set(key)
         kind = draw()
         if kind < options.alls:
             return _http({"op": "all"})
         if kind < options.alls + options.histories:
             return _http({"op": "history", "key": key})
         return _http({"op": "get", "key": key})
+
+    def _set(self, key: str) -> Message:
+        options = self._options
+        value = text(self._rng, self._size(self._rng))
+        body = {"op": "set", "key": key, "value": MARKER + value[LENGTH:] if options.marker else value}
+        if options.live:
+            return Message("set", body, reply=_CONFIRMED, channel="live")
+        return _http(body)
 
 
 def _http(body: dict[str, Any]) -> Message:

@@ -21,7 +21,8 @@ PARTS: Final = {"events": "event", "monitoring": "monitoring"}
 def named(name: str, parameters: Mapping[str, Any], now: Callable[[], float], folder: str | Path = "") -> Any:
     """The generator ``name`` of the table ``GENERATORS``; ``now`` gives the seconds since 1970, for its metadata.
 
-    ``parameters`` are those of its class, lists for tuples; ``mixed`` also takes its weights themselves; ``template`` and
+    ``parameters`` are those of its class, lists for tuples; ``mixed`` also takes its weights themselves, ``in_turn``
+    a list of names, or of names over parameters, as its ``steps``; ``template`` and
     ``replay`` take a ``file`` and a ``feeder`` (``csv``, and ``mode``: an order of `Feeder`), whose paths are relative to
     ``folder``, where the settings file is. ``ConfigError`` names the key that is wrong, by its path below the generator's name.
     """
@@ -55,7 +56,7 @@ def _given(
     cls: type[Any], parameters: Mapping[str, Any], now: Callable[[], float], folder: str | Path
 ) -> dict[str, Any]:
     """``parameters`` as ``cls`` takes them, without the ``file``; ``ConfigError`` for a name that it does not take."""
-    from locust_ext.core.messages import Replay, Template
+    from locust_ext.core.messages import InTurn, Replay, Template
 
     known = [each for each in inspect.signature(cls).parameters if each not in FROM_CODE]
     valid = [*known, "file", "feeder"] if cls in (Template, Replay) else known
@@ -73,11 +74,29 @@ def _given(
                 given[key] = feeder_of(value, folder)
             except ConfigError as error:
                 raise error.under(key) from None
+        elif key == "steps" and cls is InTurn and isinstance(value, list):
+            given[key] = [_step(each, f"steps.{index}", now, folder) for index, each in enumerate(value)]
         elif key != "file":
             given[key] = tuple(value) if isinstance(value, list) and key != "templates" else value
     if cls in (Template, Replay) or given.get("metadata"):
         given["now"] = now
     return given
+
+
+def _step(step: Any, key: str, now: Callable[[], float], folder: str | Path) -> Any:
+    """A step of ``in_turn``: a name, or a mapping with one name over its parameters."""
+    parameters: Mapping[str, Any] = {}
+    if isinstance(step, str):
+        name = step
+    elif isinstance(step, Mapping) and len(step) == 1 and isinstance(given := next(iter(step.values())), Mapping):
+        name, parameters = next(iter(step)), given
+        key = f"{key}.{name}"
+    else:
+        raise ConfigError("expected a name, or a mapping with one name over its parameters", key=key, value=step)
+    try:
+        return named(name, parameters, now, folder)
+    except ConfigError as error:
+        raise error.under(key) from None
 
 
 def feeder_of(parameters: Any, folder: str | Path) -> Feeder:

@@ -1,7 +1,8 @@
 """How many users there shall be at which moment: elapsed seconds in, a `Target` out.
 
 A schedule's class holds its parameters and makes the `Plan`; to add one: a file here, a line in `SCHEDULES`, an adapter
-in ``plugin/shapes.py`` and a model in ``settings/shapes.py``.
+in ``plugin/shapes.py`` and a model in ``settings/shapes.py``. `Stress` has no plan, since its users depend on how the
+target fares: `core.search` carries it out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from locust_ext.core.schedules.ramp import Ramp
 from locust_ext.core.schedules.realistic import Realistic
 from locust_ext.core.schedules.stages import Stage, Stages
 from locust_ext.core.schedules.steady import Steady
+from locust_ext.core.schedules.stress import Stress
 
 SCHEDULES: Final[dict[str, type[Schedule]]] = {
     "steady": Steady,
@@ -22,7 +24,7 @@ SCHEDULES: Final[dict[str, type[Schedule]]] = {
     "realistic": Realistic,
     "stages": Stages,
 }
-"""The name under ``shape:`` in a settings file -> the schedule."""
+"""The name under ``shape:`` in a settings file -> the schedule; ``stress`` is beside them, having no plan."""
 
 __all__ = [
     "SCHEDULES",
@@ -35,5 +37,6 @@ __all__ = [
     "Stage",
     "Stages",
     "Steady",
+    "Stress",
     "Target",
 ]

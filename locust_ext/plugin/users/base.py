@@ -25,6 +25,7 @@ from gevent import GreenletExit
 
 from locust_ext.core.lifecycle import Persistent, pattern
 from locust_ext.core.lifecycle.actions import LifecyclePattern
+from locust_ext.core.lifecycle.failover import EMBEDDED
 from locust_ext.core.messages import bind
 from locust_ext.core.messages.channels import check_channels
 from locust_ext.core.messages.message import BoundGenerator, Message, TimedGenerator
@@ -129,6 +130,8 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
                 parse_proxy(cls.proxy)
             cls.check_settings()
 
+    embedded_backup: ClassVar[str] = ""
+    """Address of the second embedded server, for a `Failover` with ``embedded`` among its backups."""
     plays_profiles: ClassVar[bool] = False
     """Pattern, pace and generator come from the settings' profiles."""
     _is_task_driven: ClassVar[bool] = False
@@ -313,7 +316,7 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
     def drive_connect(self, host: str | None) -> None:
         if self.main is not None:
             try:
-                self.main.connect(host=host)
+                self.main.connect(host=self.embedded_backup if host == EMBEDDED else host)
             except OperationError as error:
                 self._failure = (error.error_class, error.detail)
                 raise

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from locust_ext.core.accounting.fanout import Cause, Member
+from locust_ext.core.messages.context_ops import ContextOps
 from locust_ext.core.messages.message import Message
 from locust_ext.core.protocols.correlation import ConfirmedBy
 from locust_ext.core.protocols.ties import KeyedFanOut, filled, key_and_value
@@ -71,6 +72,9 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
         {"context_set": ("context_set_confirmed", ("key", "value"))}
     )
     """Live events that are confirmed by another event."""
+    prepared_entries: int = 0
+    """So many keys that are set before the users of each run start, by the process that owns the run: see
+    `prepared_entry`. They are counted nowhere."""
 
     _live_profile: ClassVar[MessagingProfile | None] = None
 
@@ -79,6 +83,15 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
         cls._live_profile = None
         if cls.proxy not in (None, ENVIRONMENT) and cls.proxy_host is None and not cls.__dict__.get("abstract", False):
             _http_only(parse_proxy(cls.proxy), cls)
+
+    @classmethod
+    def check_settings(cls) -> None:
+        super().check_settings()
+        count = cls.prepared_entries
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            raise ConfigError(
+                "expected a whole number of at least 0", key=f"{cls.__name__}.prepared_entries", value=count
+            )
 
     def __init__(self, environment: Any) -> None:
         headers = self.setting("headers")
@@ -162,11 +175,15 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
         filename: str | None = None,
         who: str | None = None,
         include_history: bool | None = None,
+        name: str = "/ctx/dump",
     ) -> ContextDump:
-        """``POST /ctx/dump``: write the context to a file of the server. Raises `OperationError`, recorded."""
+        """``POST /ctx/dump``: write the context to a file of the server; ``name`` is its row in the statistics.
+
+        Raises `OperationError`, recorded.
+        """
         given = {"format": format, "filename": filename, "who": who, "include_history": include_history}
-        body = {name: value for name, value in given.items() if value is not None}
-        return cast(ContextDump, self._ask("POST", "/ctx/dump", "/ctx/dump", body))
+        body = {key: value for key, value in given.items() if value is not None}
+        return cast(ContextDump, self._ask("POST", "/ctx/dump", name, body))
 
     def dumps(self) -> ContextDumps:
         """``GET /ctx/dump/list``: the dumps there are. Raises `OperationError`, recorded."""
@@ -208,6 +225,14 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
         error = response.request_meta["exception"]
         if error is not None:
             raise quiet(operation_error(error, response))
+
+    def prepared_entry(self, index: int) -> tuple[str, Any]:
+        """Key and value of one of ``prepared_entries``, from 0 on: ``key_0``, … or the shared keys of its `ContextOps`.
+
+        Override it for entries of your own. The user that is asked was made for this; it is never started.
+        """
+        generator = self.setting("generator")
+        return (generator if isinstance(generator, ContextOps) else ContextOps()).entry(self.random, index)
 
     # ── live events ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -264,7 +289,9 @@ class ContextServerUser(RealTimeUser, FastHttpUser):
         "set": lambda user, body: user.set(body["key"], body["value"]),
         "all": lambda user, body: user.all(),
         "history": lambda user, body: user.history(body.get("key")),
-        "dump": lambda user, body: user.dump(body.get("format", "json"), body.get("filename")),
+        "dump": lambda user, body: user.dump(
+            body.get("format", "json"), body.get("filename"), name=body.get("name", "/ctx/dump")
+        ),
     }
 
 

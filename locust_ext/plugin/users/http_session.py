@@ -110,10 +110,7 @@ class ContextSession(FastHttpSession):
         if (quota := user.intake.quota) is not None:
             quota.take(user)
         shown = name or self.request_name or url.partition("?")[0]
-        if self.own_headers is not None:
-            headers = {**self.own_headers(), **(headers or {})}
-        if self.bearer is not None and (token := self.bearer()):
-            headers = {"Authorization": f"Bearer {token}", **(headers or {})}
+        headers = self._with_own(headers)
         self.recorder.started(method, shown)
         try:
             response = super().request(method, url, name=shown, headers=headers, **kwargs)
@@ -126,6 +123,21 @@ class ContextSession(FastHttpSession):
             judged.recorder = self.recorder
             judged.started_as = shown
         return response
+
+    def _with_own(self, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        """The headers of one request; what it is given itself stands before the user's own. Never to be shown."""
+        if self.own_headers is not None:
+            headers = {**self.own_headers(), **(headers or {})}
+        if self.bearer is not None and (token := self.bearer()):
+            headers = {"Authorization": f"Bearer {token}", **(headers or {})}
+        return headers
+
+    def attempt(self, method: str, url: str, **kwargs: Any) -> tuple[Any, OperationError | None]:
+        """One request that nobody counts: the response, and why it failed; None: it did not."""
+        headers = cast(Any, self._with_own(kwargs.pop("headers", None)))
+        response = super().request(method, url, headers=headers, catch_response=True, **kwargs)
+        error = response.request_meta["exception"]
+        return response, None if error is None else operation_error(error, response)
 
     def _send_request_safe_mode(self, method: str, url: str, **kwargs: Any) -> FastResponse:
         try:

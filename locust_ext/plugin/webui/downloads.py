@@ -12,6 +12,7 @@ from flask import Response
 
 from locust_ext.model import Snapshot
 from locust_ext.outputs import REPORTS
+from locust_ext.plugin.stress import Stress
 from locust_ext.plugin.webui.routes import PREFIX, Routes, text_answer
 
 PATH: Final = f"{PREFIX}/reports"
@@ -21,7 +22,10 @@ CONTENT_TYPES: Final = {
     ".md": "text/markdown; charset=utf-8",
     ".xml": "application/xml",
     ".html": "text/html; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
+OF_SEARCHES: Final = frozenset({"limit.svg"})
+"""Reports that only a search for the limit has: no entry for them where none of the shapes is one."""
 _ENTRIES: Final = "extended_csv_files"
 
 
@@ -47,19 +51,27 @@ class Downloads:
             *others,
             # Relative, as Locust's own: behind --web-base-path or a proxy they stay below the page.
             *({"href": f"./{PREFIX}/{path}", "title": title} for path, title in more),
-            *({"href": f"./{PATH}/{name}", "title": f"Download locust-ext {name}"} for name in REPORTS),
+            *({"href": f"./{PATH}/{name}", "title": f"Download locust-ext {name}"} for name in self._names()),
         ]
+
+    def _names(self) -> list[str]:
+        environment = self._web_ui.environment
+        shapes = (environment.shape_class, *(environment.available_shape_classes or {}).values())
+        may_search = any(isinstance(shape, Stress) for shape in shapes)
+        return [name for name in REPORTS if may_search or name not in OF_SEARCHES]
 
     def _answer(self, name: str) -> Response:
         render = REPORTS.get(name)
         if render is None:
             return text_answer("no such report\n", 404)
         snapshot = self._take()
+        if not (text := render(snapshot)):
+            return text_answer("this run has none\n", 404)
         path = PurePath(name)
         # The run's id is of our own making: letters, digits and a dash.
         file_name = f"{path.stem}_{snapshot.run.id}{path.suffix}" if snapshot.run.id else name
         return Response(
-            render(snapshot),
+            text,
             content_type=CONTENT_TYPES[path.suffix],
             headers={
                 "Content-Disposition": f'attachment; filename="{file_name}"',

@@ -27,6 +27,7 @@ from locust_ext.model import (
     Snapshot,
     TrafficStats,
 )
+from locust_ext.model.search import BAD, FOUND, GOOD, RECOVER, UP, LimitSearch, LoadStep
 
 
 def times(*samples_us: int) -> Distribution:
@@ -45,6 +46,14 @@ def full() -> Snapshot:
     """Ten seconds with every kind of figure, such that no two metrics of a kind have the same value."""
     return Snapshot(
         run=RunInfo(duration_s=10.0, users=40),
+        search=LimitSearch(
+            FOUND,
+            steps=(
+                LoadStep(UP, 30, 0.0, 2.0, GOOD),
+                LoadStep(UP, 35, 3.0, 2.0, BAD, "p95 > 100 ms"),
+                LoadStep(RECOVER, 10, 5.0, 9.0, GOOD, recovered_s=6.0),
+            ),
+        ),
         operations=(
             OperationStats("ALERT", "cpu", failed=7, errors={"check_failed": 7}),
             OperationStats(
@@ -72,7 +81,7 @@ def full() -> Snapshot:
             states={"open": 30, "waiting": 2},
             reconnects=5,
             inbox_dropped=6,
-            recoveries=(RecoveryStats("U", "/ws", times(100_000, 200_000, 900_000)),),
+            recoveries=(RecoveryStats("U", "/ws", times(100_000, 200_000, 900_000), failovers=2),),
         ),
         traffic=TrafficStats(2000, 3000, 40_000, 50_000),
         pushes=(
@@ -80,9 +89,9 @@ def full() -> Snapshot:
             PushStats("weather", 500),
         ),
         timeline=(
-            Second(0, open_connections=10, in_flight=2),
-            Second(1, 3, open_connections=30, in_flight=6),
-            Second(4, open_connections=None),
+            Second(0, open_connections=10, in_flight=2, users=20),
+            Second(1, 3, open_connections=30, in_flight=6, users=40),
+            Second(4, open_connections=None, users=40),
         ),
         generators=(
             GeneratorStats("1", lag=times(1000, 2000), lateness=times(300)),

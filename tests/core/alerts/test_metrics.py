@@ -11,7 +11,19 @@ from locust_ext.core.alerts.metrics import METRICS, endpoint_series, meant_by, m
 from locust_ext.core.alerts.units import UNITS
 from locust_ext.core.alerts.values import Reader
 from locust_ext.core.alerts.where import Where
-from locust_ext.model import GENERATOR, OperationStats, RunInfo, Snapshot
+from locust_ext.model import GENERATOR, OperationStats, RunInfo, Second, Snapshot
+from locust_ext.model.search import (
+    BAD,
+    GOOD,
+    INTERRUPTED,
+    NEVER_GOOD,
+    NOT_RECOVERED,
+    RECOVER,
+    SEARCHING,
+    UP,
+    LimitSearch,
+    LoadStep,
+)
 from tests.core.alerts.examples import full, read, rule
 
 every_metric = pytest.mark.parametrize("name", list(METRICS))
@@ -36,11 +48,15 @@ EXPECTED: dict[str, object] = {
     "rate": 27.3,
     "rate_ratio": None,
     "error_ratio": 10 / 273,
+    "success_ratio": 263 / 273,
     "errors": 10,
     "errors_rate": 1,
     "in_flight": 5,
     "users": 40,
+    "search.sustained_users": 30,
+    "search.recovery_s": 6000,
     "connections_open": 25,
+    "connected_ratio": 100 / 140,
     "connect_average": 2.95,
     "connect_p50": 2.9,
     "connect_p95": 4.7,
@@ -51,6 +67,7 @@ EXPECTED: dict[str, object] = {
     "connect_failure_ratio": 0.05,
     "drops": 3,
     "reconnects": 5,
+    "failovers": 2,
     "recovery_p50": 200,
     "recovery_p95": 900,
     "recovery_max": 900,
@@ -151,6 +168,7 @@ def test_every_metric_of_generators_is_told_by_worker(name: str) -> None:
         ("errors", Where(error_class="closed_*"), 3),
         ("errors", Where(types=("WS",), error_class="refused"), 0),
         ("error_ratio", Where(types=("WS",)), 0.05),
+        ("success_ratio", Where(types=("WS",)), 0.95),
         ("in_flight", Where(name="query"), 4),
         ("drops", Where(name="/ws"), 3),
         ("push_rate", Where(name="news"), 100),
@@ -171,13 +189,24 @@ def test_nothing_at_all_in_a_time_that_has_passed_is_a_rate_of_zero() -> None:
     zeros = {name for name, values in found.items() if values == {"": 0}}
     assert {"rate", "errors", "drops", "connect_failures", "messages_sent_rate", "connections_open"} <= zeros
     assert {name: values for name, values in found.items() if values and name not in zeros} == {}
-    assert not {"error_ratio", "latency_p95", "push_reach", "users", "rate_ratio"} & zeros
+    assert not {"error_ratio", "success_ratio", "latency_p95", "push_reach", "users", "rate_ratio"} & zeros
 
 
 def test_a_window_without_the_generators_own_figures_takes_the_monitors_loop_lag() -> None:
     window = replace(full(), generators=())
     assert METRICS["loop_lag_p99"].value(window) == {"1": 2.5, "2": 5.0}
     assert METRICS["send_lateness_p99"].value(window) == {}
+
+
+def test_connected_users_are_those_of_the_seconds_with_users_and_not_of_the_warm_up() -> None:
+    rows = (
+        Second(0, open_connections=0, users=10, warmup=True),
+        Second(1, open_connections=4, users=10),
+        Second(2, open_connections=8, users=10),
+        Second(3, open_connections=8, users=0),
+    )
+    assert METRICS["connected_ratio"].value(Snapshot(timeline=rows)) == {"": 0.6}
+    assert METRICS["connected_ratio"].value(Snapshot(timeline=rows[3:])) == {}
 
 
 def test_a_target_seen_by_several_sources_has_the_highest_value() -> None:
@@ -270,3 +299,19 @@ def test_a_value_that_is_no_number_is_left_to_the_reader_to_refuse() -> None:
     )
     reader = Reader(lambda length_s, worker: broken, ("1", "2"))
     assert reader.values(rule(metric="generator.cpu_percent"), 10) == {"2": 5.0}
+
+
+def test_a_search_for_the_limit_has_no_figures_before_its_end_and_none_where_nobody_knows() -> None:
+    good, bad = LoadStep(UP, 30, 0.0, 2.0, GOOD), LoadStep(UP, 5, 3.0, 2.0, BAD)
+    never = LoadStep(RECOVER, 10, 5.0, 60.0, BAD)
+
+    def figures(outcome: str, *steps: LoadStep) -> tuple[object, object]:
+        told = Snapshot(search=LimitSearch(outcome, steps=steps))
+        return METRICS["search.sustained_users"].value(told), METRICS["search.recovery_s"].value(told)
+
+    assert figures(SEARCHING, good) == ({}, {})
+    assert figures(INTERRUPTED) == ({}, {})
+    assert figures(INTERRUPTED, good) == ({"": 30.0}, {})
+    assert figures(NEVER_GOOD, bad) == ({"": 0.0}, {}), "none is sustained, and a rule may say so"
+    assert figures(NOT_RECOVERED, good, LoadStep(UP, 40, 3.0, 2.0, BAD), never) == ({"": 30.0}, {"": 60_000.0})
+    assert METRICS["search.sustained_users"].value(Snapshot()) == {}

@@ -264,6 +264,18 @@ def test_failover_goes_to_the_backup_at_the_threshold() -> None:
     )
 
 
+def test_failover_to_an_embedded_backup_asks_for_it_by_that_word() -> None:
+    converse(
+        Failover(backups=("embedded",), threshold=1),
+        [
+            (Connect(), Refused(1, "refused")),
+            (backoff(0.25), Rested(1.25)),
+            (Connect("embedded"), Connected(2)),
+            (Send(), None),
+        ],
+    )
+
+
 def test_failover_goes_round_all_hosts_and_its_backoff_grows_by_host() -> None:
     converse(
         Failover(primary="http://a", backups=("http://b",), threshold=1),
@@ -430,6 +442,10 @@ def test_what_is_no_pattern_function_is_refused(function: Any, text: str) -> Non
         (
             lambda: Failover(backups=("https://[::1]:9/base",), return_after_s=0),
             "return_after_s: expected a number above 0 (got 0.0)",
+        ),
+        (
+            lambda: Failover(primary="embedded", backups=("embedded",)),
+            f"primary: {BASE_ADDRESS}, or None for the user's own (got 'embedded')",
         ),
         (lambda: Failover(backups=["not a url"]), f"backups[0]: {BASE_ADDRESS} (got 'not a url')"),
         (lambda: Failover(backups=("http://b", "b:8000")), f"backups[1]: {BASE_ADDRESS} (got 'b:8000')"),

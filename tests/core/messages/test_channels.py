@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from locust_ext.core.messages import GENERATORS, ContextOps, Custom, Mixed, Monitoring, Realistic, Template, bind
+from locust_ext.core.messages import (
+    GENERATORS,
+    ContextOps,
+    Custom,
+    InTurn,
+    Mixed,
+    Monitoring,
+    Realistic,
+    Template,
+    bind,
+)
 from locust_ext.core.messages.channels import channels_of, check_channels
 from locust_ext.errors import ConfigError
 
@@ -24,6 +34,7 @@ from locust_ext.errors import ConfigError
         (ContextOps(live=True, reads=1), {"http"}),
         ({"ping": 1, "context_ops": 2, "monitoring": 0}, {None, "http"}),
         (Mixed({Monitoring(): 1, lambda: "x": 1}), {"monitor"}),
+        (InTurn(["ping", ContextOps(reads=0, live=True), "monitoring"]), {None, "http", "live", "monitor"}),
         ("realistic", {None, "monitor"}),
         (Realistic(monitors=False, mix={"ping": 1}), {None}),
         (Realistic(monitors=False), {None, "monitor"}),

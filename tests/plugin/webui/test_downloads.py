@@ -11,9 +11,14 @@ import pytest
 
 from locust_ext.model import RunInfo, Snapshot
 from locust_ext.outputs import REPORTS
+from locust_ext.plugin import shapes
 from locust_ext.plugin.webui import Downloads
 from tests.outputs.examples import bad, good
+from tests.outputs.searches import searched
 from tests.plugin.webui.fakes import web_ui
+
+ALWAYS = [name for name in REPORTS if name != "limit.svg"]
+"""The reports of a run that is no search for the limit."""
 
 
 @pytest.mark.parametrize("base", [None, "/load", "/a/b"])
@@ -22,7 +27,8 @@ def test_each_report_of_the_live_run_is_a_file_to_download(base: str | None) -> 
     Downloads(ui, good)
     assert ui.app is not None
     client = ui.app.test_client()
-    for name, render in REPORTS.items():
+    for name in ALWAYS:
+        render = REPORTS[name]
         answer = client.get(f"{base or ''}/ext/reports/{name}")
         stem, _, suffix = name.rpartition(".")
         assert (answer.status_code, answer.text) == (200, render(good()))
@@ -38,7 +44,7 @@ def test_the_content_types_are_those_of_the_files() -> None:
     Downloads(ui, bad)
     assert ui.app is not None
     client = ui.app.test_client()
-    answers = {name: client.get(f"/ext/reports/{name}") for name in REPORTS}
+    answers = {name: client.get(f"/ext/reports/{name}") for name in ALWAYS}
     types = {name: answer.headers["Content-Type"] for name, answer in answers.items()}
     assert types == {
         "summary.json": "application/json",
@@ -85,8 +91,8 @@ def test_the_entries_stand_beside_those_of_the_locustfile_and_go_with_the_extens
     first = Downloads(ui, good)
     entries = ui.template_args["extended_csv_files"]
     assert entries[0] == own
-    assert [each["href"] for each in entries[1:]] == [f"./ext/reports/{name}" for name in REPORTS]
-    assert [each["title"] for each in entries[1:]] == [f"Download locust-ext {name}" for name in REPORTS]
+    assert [each["href"] for each in entries[1:]] == [f"./ext/reports/{name}" for name in ALWAYS]
+    assert [each["title"] for each in entries[1:]] == [f"Download locust-ext {name}" for name in ALWAYS]
     assert ui.app is not None
     client = ui.app.test_client()
     assert client.get("/ext/reports/junit.xml").status_code == 200
@@ -95,7 +101,7 @@ def test_the_entries_stand_beside_those_of_the_locustfile_and_go_with_the_extens
     assert ui.template_args["extended_csv_files"] == [own]
     assert client.get("/ext/reports/junit.xml").status_code == 404
     Downloads(ui, bad)
-    assert len(ui.template_args["extended_csv_files"]) == 1 + len(REPORTS)
+    assert len(ui.template_args["extended_csv_files"]) == 1 + len(ALWAYS)
     assert "timeout" in client.get("/ext/reports/summary.md").text
 
 
@@ -118,6 +124,24 @@ def test_further_entries_stand_before_the_files_and_below_the_page() -> None:
     downloads = Downloads(ui, good, (("alerts", "Alerts and resources (live)"),))
     first, *files = ui.template_args["extended_csv_files"]
     assert first == {"href": "./ext/alerts", "title": "Alerts and resources (live)"}
-    assert len(files) == len(REPORTS)
+    assert len(files) == len(ALWAYS)
     downloads.close()
     assert "extended_csv_files" not in ui.template_args
+
+
+class Limit(shapes.Stress):
+    max_users = 20
+
+
+def test_the_picture_of_a_search_has_an_entry_where_a_shape_is_one_and_is_not_there_before_the_first_step() -> None:
+    ui = web_ui()
+    ui.environment.shape_class = Limit()
+    runs = iter([good(), searched()])
+    Downloads(ui, lambda: next(runs))
+    assert ui.app is not None
+    client = ui.app.test_client()
+    assert [each["title"] for each in ui.template_args["extended_csv_files"]][-1] == "Download locust-ext limit.svg"
+    none, picture = (client.get("/ext/reports/limit.svg") for _ in range(2))
+    assert (none.status_code, none.text) == (404, "this run has none\n")
+    assert (picture.status_code, picture.headers["Content-Type"]) == (200, "image/svg+xml")
+    assert ElementTree.fromstring(picture.data).tag == "{http://www.w3.org/2000/svg}svg"

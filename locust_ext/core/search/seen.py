@@ -1,0 +1,25 @@
+"""`Seen`: what the owner of a run knows once a second, as the search for the limit is told it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from locust_ext.model import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at the run; all times are seconds since its start."""
+
+    now_s: float
+    users: int
+    """That are present."""
+    connecting: int = 0
+    """Connections that are being opened."""
+    stretch: Snapshot | None = None
+    """What ended in the whole closed seconds from `from_s` to `to_s`; `run.duration_s` is their length. None: no second
+    has closed since the stretch began."""
+    from_s: float = 0.0
+    to_s: float = 0.0
+    is_bottleneck: bool = False
+    """A generator was its own limit at some time between `from_s` and `to_s`."""

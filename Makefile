@@ -1,8 +1,11 @@
-# make help lists the targets. Variables: PYTHON, UI_PORT, ARGS (more arguments for locust or pytest).
+# make help lists the targets. Variables: PYTHON, UI_PORT, NAME (of a scenario), SUITE, ARGS (more arguments for locust,
+# locust-ext suite or pytest).
 
 PYTHON ?= python3
 UI_PORT := 8089
 ARGS :=
+NAME := steady
+SUITE := config/suite.yaml
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -10,7 +13,7 @@ SCENARIO := $(BIN)/locust -f locustfiles/realistic.py -u 50 -r 25 -s 5 --ext-con
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run ui test lint format bench clean
+.PHONY: help install run ui scenario stress suite test lint format bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +34,15 @@ run: $(STAMP) ## the realistic scenario: 50 users, 30 s, report in reports/reali
 ui: $(STAMP) ## the same scenario with Locust's web UI (UI_PORT=8089); Ctrl-C ends it
 	@echo "Web UI: http://127.0.0.1:$(UI_PORT)"
 	$(SCENARIO) --web-host 127.0.0.1 --web-port $(UI_PORT) --ext-report-dir reports/ui $(ARGS)
+
+scenario: $(STAMP) ## the scenario NAME=burst, or another of locustfiles/; report in reports/NAME/
+	$(BIN)/locust -f locustfiles/$(NAME).py --headless --only-summary --ext-report-dir reports/$(NAME) $(ARGS)
+
+stress: $(STAMP) ## search for the limit of the embedded server; ARGS="--host URL --ext-config FILE" for another's
+	$(BIN)/locust -f locustfiles/stress.py --headless --only-summary --ext-report-dir reports/stress $(ARGS)
+
+suite: $(STAMP) ## all scenarios, short, one after the other; SUITE=config/realtime_suite.yaml: another suite
+	$(BIN)/locust-ext suite $(SUITE) $(ARGS)
 
 test: $(STAMP) ## run all tests (ARGS="-k name" for some)
 	$(BIN)/python -m tests $(ARGS)

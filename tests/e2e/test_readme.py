@@ -31,6 +31,7 @@ COMMANDS = [
 ]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 REPORT = ["locust-ext report out", "locust-ext report before/ after/"]
+SUITE = ["locust-ext settings config/burst.yaml", "locust-ext suite config/suite.yaml"]
 AFTER_RULES = ["cat out/summary.md", "locust-ext metrics"]
 RULES = re.search(r"```yaml\n(rules:\n.*?)```", README, re.S)
 LOCUST = [command for command in COMMANDS if command.startswith("locust ")]
@@ -38,8 +39,8 @@ LOCUST = [command for command in COMMANDS if command.startswith("locust ")]
 
 def test_every_command_is_of_a_kind_that_a_test_here_runs() -> None:
     others = [command for command in COMMANDS if command not in LOCUST]
-    assert others == ["make run", "make test", "locust-ext server --port 8080", *REPORT, *AFTER_RULES]
-    assert len(LOCUST) == 7
+    assert others == ["make run", "make test", *SUITE, "locust-ext server --port 8080", *REPORT, *AFTER_RULES]
+    assert len(LOCUST) == 8
 
 
 def test_the_readme_fits_one_page_of_a_tired_engineer() -> None:
@@ -171,15 +172,20 @@ def test_a_locust_command_of_the_readme_works(tmp_path: Path, checkout: Path, co
     assert RULES is not None
     (tmp_path / "rules.yaml").write_text(RULES.group(1))
     words = shlex.split(command)[1:]
-    words[words.index("-f") + 1] = str(ROOT / "locustfiles" / "realistic.py")
+    place = words.index("-f")
+    locustfile = ROOT / words[place + 1]
+    del words[place : place + 2]
     with server() as target:
         words = [word.replace("http://127.0.0.1:8080", target.url) for word in words]
+        words = [str(ROOT / word) if word.startswith("config/") else word for word in words]
         if "--headless" not in words:
-            words += ["--headless", "-u", "5", "-r", "5", "-t", "6s"]
+            words += ["--headless", "-u", "5", "-r", "5"]
+        if "-t" not in words:
+            words += ["-t", "6s"]
         if "--processes" in words:
             port = str(free_port())
             words += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
-        run = Locust(*[word for word in words if word != "-f" and not word.endswith("realistic.py")], folder=tmp_path)
+        run = Locust(*words, folder=tmp_path, locustfile=locustfile)
         finished = run.finish()
         used = target.counters()["connections"]
     assert finished.code == 0, finished.output
@@ -202,7 +208,7 @@ def test_the_metrics_command_prints_the_catalogue() -> None:
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", ROOT / "docs" / "numbers.md"):
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
 
@@ -220,7 +226,7 @@ def test_the_settings_of_the_documents_are_all_there_are_with_their_defaults() -
     (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "numbers.md").read_text(), re.S)
     shown = yaml.safe_load(block)
     defaults = Settings().model_dump()
-    elsewhere = {"realistic", "users", "lifecycle", "messages", "shape", "rate"}
+    elsewhere = {"realistic", "users", "lifecycle", "messages", "shape", "rate", "rules", "scenario"}
     assert set(shown) | elsewhere >= set(defaults)
     for section, keys in shown.items():
         for key, value in keys.items():
@@ -260,6 +266,17 @@ def test_the_crowd_of_the_readme_runs(tmp_path: Path) -> None:
     assert finished.summary["message_metrics"]["messages_sent"] > 5
 
 
+def test_the_python_of_the_documents_runs(tmp_path: Path) -> None:
+    """The callers of a shared connection, and a pattern that is a function."""
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "users.md").read_text(), re.S)
+    locustfile = tmp_path / "callers.py"
+    locustfile.write_text(f"import locust_ext\nlocust_ext.install()\n{block}")
+    with server() as target:
+        finished = run_local(tmp_path, *headless(5, 4, "-s", "5", "--host", target.url), locustfile=locustfile)
+    assert finished.code == 0, finished.output
+    assert {"CONNECT", "POOL", "WS"} <= {each["type"] for each in finished.operations()}
+
+
 def test_the_table_of_the_architecture_is_the_one_that_the_layers_test_keeps() -> None:
     rows = re.findall(r"^\| (errors, model, settings|core|outputs|runtime|plugin|refserver) \|(.*)\|$", README, re.M)
     columns = ["model", "core", "outputs", "runtime", "plugin", "refserver", "gevent", "locust, flask"]
@@ -269,5 +286,6 @@ def test_the_table_of_the_architecture_is_the_one_that_the_layers_test_keeps() -
         allowed |= {"errors"} if cells.split("|")[0].strip() in ("yes", "errors") else set()
         shown["model" if name.startswith("errors") else name] = allowed
 
-    kept = {layer: set(layers) for layer, layers in test_layers.MAY_IMPORT.items() if layer not in ("errors", "root")}
+    inside = ("errors", "root", "suite")  # what is behind the command line is no layer of the runs
+    kept = {layer: set(layers) for layer, layers in test_layers.MAY_IMPORT.items() if layer not in inside}
     assert shown == kept

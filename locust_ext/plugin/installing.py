@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from locust import events
 from locust.env import Environment
-from locust.runners import MasterRunner
+from locust.runners import MasterRunner, WorkerRunner
 
 import gc
 import sys
@@ -18,6 +18,7 @@ from locust_ext.errors import ConfigError, LocustExtError, TargetUnavailable
 from locust_ext.plugin.defaults import add_code, use_settings
 from locust_ext.plugin.extension import attach, extension_of, extensions
 from locust_ext.plugin.interrupt import Ending
+from locust_ext.plugin.leaving import expect_heartbeats, is_dismissed
 from locust_ext.plugin.options import add_arguments
 
 DISMISS_S: Final = 5.0
@@ -75,6 +76,10 @@ def _on_init(environment: Environment, **_: Any) -> None:
         # What was imported stays for good: a full collection that looks through all of it stands still for 50 ms.
         gc.collect()
         gc.freeze()
+        if isinstance(environment.runner, WorkerRunner):
+            if is_dismissed(environment.runner):
+                sys.exit(0)
+            expect_heartbeats(environment.runner)
     except LocustExtError as error:
         sys.stderr.write(f"locust-ext: error: {error}\n")
         sys.stderr.flush()

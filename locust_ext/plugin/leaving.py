@@ -1,4 +1,6 @@
-"""A worker that cannot do what its master asks for leaves (`leave`), and the master's run says so (`Leavers`)."""
+"""A worker that cannot do what its master asks for leaves (`leave`), and the master's run says so (`Leavers`); one whose
+master is gone before it was ready ends too (`is_dismissed`, `expect_heartbeats`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 import logging
+import time
 from typing import Any
 
 from locust_ext.core.accounting.recorder import Recorder
@@ -23,6 +26,19 @@ def leave(runner: WorkerRunner, reason: str) -> None:
     runner.environment.process_exit_code = 1
     runner.send_message(LEAVE, {"reason": reason})
     runner.quit()
+
+
+def is_dismissed(runner: WorkerRunner) -> bool:
+    """Whether the master has said "quit" together with its welcome: nobody listens to it any more, and Locust would wait
+    for ever for the greenlets that it has made since. Within Locust's ``init``.
+    """
+    return not any(each.run == runner.worker for each in runner.greenlet)
+
+
+def expect_heartbeats(runner: WorkerRunner) -> None:
+    """Have Locust's own timeout count from now on, and not only from the master's first heartbeat on."""
+    if runner.last_heartbeat_timestamp is None:
+        runner.last_heartbeat_timestamp = time.time()
 
 
 class Leavers:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -312,3 +314,35 @@ def test_a_run_that_ends_in_the_middle_of_its_ramp_waits_for_no_user_that_came_l
     assert finished.summary["run"]["complete"]
     assert finished.summary["run"]["valid"], finished.summary["run"]
     assert_balanced(finished)
+
+
+HASTY = """
+from locust.rpc import Message, zmqrpc
+import psutil, sys, time
+port = sys.argv[1]
+server = zmqrpc.Server("127.0.0.1", int(port))
+while True:
+    name, message = server.recv_from_client()
+    if message.type == "client_ready":
+        every = psutil.process_iter(["cmdline"])
+        (worker,) = (each for each in every if {"--worker", port} <= set(each.info["cmdline"] or ()))
+        worker.suspend()  # so that it finds both when it looks
+        for kind, data in (("ack", {"index": 0}), ("quit", None)):
+            server.send_to_client(Message(kind, data, name))
+        time.sleep(0.3)
+        worker.resume()
+"""
+
+
+def test_a_worker_that_is_sent_home_with_its_welcome_ends(tmp_path: Path) -> None:
+    """Its master ended before the run: for Locust alone it would then wait for ever."""
+    port = str(free_port())
+    master = subprocess.Popen([sys.executable, "-c", HASTY, port], stdin=subprocess.DEVNULL)
+    try:
+        worker = Locust("--worker", "--master-host", "127.0.0.1", "--master-port", port, folder=tmp_path)
+        finished = worker.finish(30)
+    finally:
+        master.kill()
+        master.wait()
+    assert finished.code == 0, finished.output
+    assert "Traceback" not in finished.output

@@ -32,7 +32,8 @@ def is_dismissed(runner: WorkerRunner) -> bool:
     """Whether the master has said "quit" together with its welcome: nobody listens to it any more, and Locust would wait
     for ever for the greenlets that it has made since. Within Locust's ``init``.
     """
-    return not any(each.run == runner.worker for each in runner.greenlet)
+    performed = [getattr(each, "_run", None) for each in runner.greenlet]  # gevent has no public name for it
+    return None not in performed and runner.worker not in performed
 
 
 def expect_heartbeats(runner: WorkerRunner) -> None:

@@ -16,7 +16,10 @@ and the rest never holds a header, a cookie, a token or a library's own text: Lo
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+from locust_ext.masking import one_line, shown
 
 ERROR_CLASSES: Final = (
     "refused",
@@ -75,6 +78,10 @@ def explain(error_class: str) -> str:
     return _EXPLANATIONS.get(error_class, "unknown failure")
 
 
+_INDEX: Final = re.compile(r"(?<=[^.])\.(\d+)(?=[.\[]|$)")
+"""A place in a list, inside the path of a key."""
+
+
 class LocustExtError(Exception):
     """Root of the tree. ``code`` is constant for a class, for programs to test."""
 
@@ -118,10 +125,12 @@ class ConfigError(LocustExtError):
         )
 
     def __str__(self) -> str:
-        where = ": ".join(part for part in (self.source, self.key) if part)
-        got = f" (got {self.value!r})" if self._shows_value and self.value is not None else ""
-        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
-        return f"{where}: {self.expected}{got}{hint}" if where else f"{self.expected}{got}{hint}"
+        """One line, in which places in lists stand as ``rules[0].name``; without any value of an environment variable."""
+        key = _INDEX.sub(r"[\1]", self.key)
+        where = one_line("".join(f"{part}: " for part in (self.source, key) if part))
+        got = f" (got {shown(self.value)})" if self._shows_value and self.value is not None else ""
+        hint = f"; did you mean {shown(self.nearest)}?" if self.nearest else ""
+        return f"{where}{one_line(self.expected)}{got}{hint}"
 
 
 class TargetUnavailable(LocustExtError):

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from locust_ext.errors import ConfigError
 
 if TYPE_CHECKING:
     from locust_ext.settings import Settings
+    from locust_ext.settings.shapes import ShapeSettings
 
 HIDDEN: Final = "***"
 CODE: Final = "custom"
@@ -29,6 +31,7 @@ _CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s]*@")
 def settings(arguments: Sequence[str]) -> int:
     """The command with the arguments after its name; gives its exit code. Raises `ConfigError` for a wrong file."""
     from locust_ext.settings import load_settings
+    from locust_ext.settings_check import tell_unchecked
 
     parser = argparse.ArgumentParser(
         prog="locust-ext settings",
@@ -37,26 +40,40 @@ def settings(arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("file", metavar="FILE", help="the YAML file")
-    read = load_settings(parser.parse_args(arguments).file)
-    check(read)
+    file = parser.parse_args(arguments).file
+    read = load_settings(file)
+    check(read, file)
+    tell_unchecked(read)
     return _print(shown(read))
 
 
-def check(settings: Settings) -> None:
-    """Look at what only a run looks at otherwise: its rules, and the user classes, where the file says of which kind they
-    are; for others their locustfile would be needed. Raises `ConfigError`.
+def check(settings: Settings, source: str = "") -> None:
+    """Look at what only a run looks at otherwise: its rules, what goes together in its shape, profiles, the report's place
+    and baseline, and the user classes, where the file says of which kind they are; for others their locustfile would be
+    needed. Raises `ConfigError`.
     """
     from locust_ext.core.alerts.rules_file import rules_of
+    from locust_ext.settings_check import check_names_and_places, check_users
 
     rules_of(settings)
-    if settings.users and all(user.kind is not None for user in settings.users.values()):
-        from locust_ext.plugin.scenario import classes_of
-        from locust_ext.plugin.users.rules import UserRules
+    check_names_and_places(settings)
+    if settings.shape is not None:
+        _check_shape(settings.shape, source, shows_value=not settings.is_secret("shape"))
+    check_users(settings)
 
-        classes = list(classes_of(settings).values())
-        put = UserRules()
-        put.apply(settings, (), (), classes)
-        put.select(settings, classes, ())
+
+def _check_shape(shape: ShapeSettings, source: str, *, shows_value: bool) -> None:
+    """Make its schedule, as a run does."""
+    from locust_ext.core.schedules import SCHEDULES, Stress
+
+    try:
+        if shape.stress is not None:
+            Stress(**shape.stress.model_dump())
+        else:
+            SCHEDULES[shape.name](**shape.parameters).plan()
+    except ConfigError as error:
+        key = "shape" if shape.stages is not None else f"shape.{shape.name}"
+        raise error.under(key, source, shows_value=shows_value) from None
 
 
 def schema(arguments: Sequence[str]) -> int:
@@ -81,12 +98,19 @@ def schema(arguments: Sequence[str]) -> int:
 
 def schema_text() -> str:
     """The JSON Schema as a file has it."""
+    from locust_ext.core.alerts.metrics import METRICS
     from locust_ext.core.lifecycle import PATTERNS
     from locust_ext.core.messages import GENERATORS
+    from locust_ext.core.messages.named import parameters_of
+    from locust_ext.outputs import REPORTS
     from locust_ext.settings import json_schema
 
-    tables = {"patterns": PATTERNS, "generators": GENERATORS}
-    names = {table: [name for name in known if name != CODE] for table, known in tables.items()}
+    names: dict[str, dict[str, Sequence[str]]] = {
+        "patterns": {name: [field.name for field in fields(PATTERNS[name])] for name in PATTERNS if name != CODE},
+        "generators": {name: parameters_of(name) for name in GENERATORS if name != CODE},
+        "reports": dict.fromkeys(REPORTS, ()),
+        "metrics": dict.fromkeys(METRICS, ()),
+    }
     return json.dumps(json_schema(names), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -19,8 +19,8 @@ locust_ext.install(
         "stress": {
             "max_users": 200,
             "initial": 10,  # then twice as many from step to step; or "factor": 1.5, or "increment": 20
-            "p95_ms": 100,  # the criteria; also average_ms, connect_failure_ratio, and every rule with a critical limit
-            "error_ratio": 0.05,
+            "p95_ms": 100,  # the criteria; or average_ms; and every rule with a critical limit
+            "error_ratio": 0.05,  # failed operations, and connect_failure_ratio: 5 % each, unless said otherwise
             "precision": 5,  # users between the last good and the first bad
             "step_s": 3,  # for a target of yours rather 30
             "settle_s": 1,

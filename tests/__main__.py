@@ -1,8 +1,8 @@
 """Runs all tests: ``python -m tests [arguments of pytest]``, in much less time than one pytest would take.
 
-Most tests of `tests/e2e` wait for processes: they run side by side, a pytest for each file, and some folders beside them.
-What measures time itself comes after that, one test after the other: the tests that are marked ``alone``, and all
-other folders; and before these, once more, what has failed beside others, which says little on a machine that is too
+Most tests of `tests/e2e` wait for processes: they run side by side, a pytest for each file, and most folders beside them.
+What measures time itself comes after that, one test after the other: the tests that are marked ``alone``, and what is
+left; and before these, once more, what has failed beside others, which says little on a machine that is too
 busy: this counts. Arguments go to each pytest; if there is one that makes sense for a single pytest only (a path, ``-x``,
 ``--junitxml``, …), there is a single one.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 LANES = 3
 """More than there are cores: these tests wait most of the time."""
-BESIDE = ("core", "outputs", "plugin")
+BESIDE = ("config", "core", "outputs", "plugin", "refserver", "suite")
 SLOWEST_FIRST = (
     "test_scenarios.py",
     "plugin",

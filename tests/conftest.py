@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from locust_ext.masking import forget_hidden
+
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # As a shell starts a command in its background. The processes that the tests start would inherit it, and ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,6 +31,13 @@ def _fail_if_skipped_for_a_need(report: pytest.TestReport | pytest.CollectReport
         if reason.startswith("needs "):
             report.outcome = "failed"
             report.longrepr = f"{path}:{line}: skipped although LOCUST_EXT_NO_SKIPS=1: {reason}"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_hidden() -> Generator[None]:
+    """What one test fills in for ``${NAME}`` is hidden in the errors of the process: not in those of the next test."""
+    yield
+    forget_hidden()
 
 
 @pytest.hookimpl(wrapper=True)

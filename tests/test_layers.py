@@ -21,6 +21,7 @@ PACKAGE = Path(locust_ext.__file__).parent
 
 LAYERS = {
     "locust_ext.errors": "errors",
+    "locust_ext.masking": "errors",
     "locust_ext.model": "model",
     "locust_ext.settings": "model",
     "locust_ext.core": "core",
@@ -33,6 +34,7 @@ LAYERS = {
     "locust_ext.report": "root",
     "locust_ext.metrics_command": "root",
     "locust_ext.settings_command": "root",
+    "locust_ext.settings_check": "root",
     "locust_ext": "root",
     "gevent": "gevent",
     "geventhttpclient": "gevent",

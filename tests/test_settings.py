@@ -156,7 +156,7 @@ MIX = "event, command, query, monitoring, ping, heartbeat"
         ),
         (
             "realistic: {profiles: {idle: {away_s: [0, 5]}}}",
-            "realistic.profiles.idle.away_s.0: expected a number above 0 (got 0)",
+            "realistic.profiles.idle.away_s[0]: expected a number above 0 (got 0)",
         ),
         (
             "realistic: {profiles: {idle: {away_s: null}}}",
@@ -245,7 +245,7 @@ def test_the_processs_environment_is_the_default(tmp_path: Path, monkeypatch: py
 def test_a_missing_environment_variable_is_named(tmp_path: Path) -> None:
     text = "realistic: {profiles: {idle: {away_s: ['${NOT_THERE}', 5]}}}"
     assert error_of(tmp_path, text) == (
-        "realistic.profiles.idle.away_s.0: the environment variable 'NOT_THERE' is not set"
+        "realistic.profiles.idle.away_s[0]: the environment variable 'NOT_THERE' is not set"
     )
 
 
@@ -259,7 +259,7 @@ def test_a_missing_environment_variable_is_named(tmp_path: Path) -> None:
         ),
         (
             "realistic: {profiles: {idle: {away_s: ['${SECRET}', 2]}}}",
-            "realistic.profiles.idle.away_s.0: expected a number",
+            "realistic.profiles.idle.away_s[0]: expected a number",
         ),
         ("realistic: {profiles: ['${SECRET}']}", "realistic.profiles: expected a mapping of keys"),
     ],

@@ -107,6 +107,23 @@ def test_a_file_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str
         ("users: {Crowd: {kind: agent, weight: 0}}", "users: expected a class with a weight or a fixed_count above 0"),
         ("users: {User: {kind: agent}}", "users.User: expected a name of its own"),
         ("rules: [{name: a, metric: latency, critical: 5ms}]", "rules[0].metric: unknown metric"),
+        ("shape: {stress: {max_users: 5}}", "shape.stress.initial: expected no more users than max_users (5) (got 10)"),
+        (
+            "shape: {stress: {max_users: 50, factor: 2, increment: 5}}",
+            "shape.stress.increment: expected either factor or increment (got 5)",
+        ),
+        (
+            "shape: {stress: {max_users: 50, max_step_s: 5}}",
+            "shape.stress.max_step_s: expected no less than step_s (10 s) (got 5.0)",
+        ),
+        (
+            "shape: {ramp: {users: 50, steps: 5, linear_s: 5}}",
+            "shape.ramp.linear_s: expected either linear_s, or steps and step_s (got 5.0)",
+        ),
+        (
+            "shape: {stages: [{users: 5}, {users: 6}]}",
+            "shape.stages[0].time_s: expected seconds: another stage follows",
+        ),
     ],
 )
 def test_what_a_run_would_refuse_is_told_without_a_run(

@@ -43,15 +43,15 @@ def test_the_rate_travels_to_workers_with_the_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("rate: 0", "rate.per_s: expected a number above 0 (got 0)"),
-        ("rate: fast", "rate.per_s: expected a number (got 'fast')"),
+        ("rate: 0", "rate: expected a number above 0 (got 0)"),
+        ("rate: fast", "rate: expected a number (got 'fast')"),
         ("rate: {per_s: 5, per_user: 1}", "rate: expected one of per_s, stages and per_user"),
         ("rate: {poisson: true}", "rate: expected one of per_s, stages and per_user"),
         ("rate: {stages: []}", "rate: expected at least one stage"),
-        ("rate: {stages: [{for_s: 0, rate: 1}]}", "rate.stages.0.for_s: expected a number above 0 (got 0)"),
+        ("rate: {stages: [{for_s: 0, rate: 1}]}", "rate.stages[0].for_s: expected a number above 0 (got 0)"),
         (
             "rate: {stages: [{for: 5, rate: 1, for_s: 1}]}",
-            "rate.stages.0.for: unknown key, expected one of for_s, rate, to; did you mean 'for_s'?",
+            "rate.stages[0].for: unknown key, expected one of for_s, rate, to; did you mean 'for_s'?",
         ),
         (
             "rate: {per_sec: 5}",

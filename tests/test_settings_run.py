@@ -127,11 +127,11 @@ RUN_KEYS = (
         ),
         (
             "shape: {stages: [{users: 5, time_s: 5}, {users: 5, tme_s: 5}]}",
-            "shape.stages.1.tme_s: unknown key, expected one of users, time_s, rate, user_classes; did you mean 'time_s'?",
+            "shape.stages[1].tme_s: unknown key, expected one of users, time_s, rate, user_classes; did you mean 'time_s'?",
         ),
         (
             "rate: {stages: [{for_s: 5, rat: 5}]}",
-            "rate.stages.0.rate: this key is required",
+            "rate.stages[0].rat: unknown key, expected one of for_s, rate, to; did you mean 'rate'?",
         ),
         (
             "shape: {burst: {burst_users: 5, idel_s: 5}}",

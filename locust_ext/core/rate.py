@@ -55,16 +55,15 @@ class Arrivals:
         self._begin_after(due_s)
         return due_s
 
-    def skip_to(self, now_s: float) -> int:
-        """Leave out what is due and was not taken; says how many messages, of Poisson gaps how many on average."""
+    def backlog(self, now_s: float) -> int:
+        """How many messages are due and were not taken; of Poisson gaps, how many on average."""
         if self.due_s > now_s:
             return 0
-        skipped = 1
+        waiting = 1
         for number, (begin_s, rate) in enumerate(self._rates):
             end_s = self._rates[number + 1][0] if number + 1 < len(self._rates) else now_s
-            skipped += int(max(0.0, min(end_s, now_s) - max(begin_s, self.due_s)) * rate)
-        self._begin_after(now_s)
-        return skipped
+            waiting += int(max(0.0, min(end_s, now_s) - max(begin_s, self.due_s)) * rate)
+        return waiting
 
     def behind(self, now_s: float) -> float:
         """Seconds for which the oldest message that nobody has taken has been due; 0: there is none."""
@@ -91,6 +90,24 @@ class Arrivals:
                 return begin_s + need / rate
             need -= (end_s - begin_s) * rate
         return math.inf
+
+
+class Integral:
+    """What a level that changes at any time adds up to: connected users to user-seconds, a rate to messages."""
+
+    def __init__(self) -> None:
+        self.level = 0.0
+        self._sum = 0.0
+        self._since_s = 0.0
+
+    def change(self, now_s: float, by: float) -> None:
+        """From now on, the level is higher by so much; times are monotonic seconds."""
+        self._sum, self._since_s = self.total(now_s), now_s
+        self.level += by
+
+    def total(self, now_s: float) -> float:
+        """Level times seconds until now."""
+        return self._sum + self.level * (now_s - self._since_s)
 
 
 def shares(users: Mapping[str, int]) -> dict[str, float]:

@@ -208,8 +208,12 @@ class RunInfo:
     invalid_because: tuple[str, ...] = ()
     ended_because: str | None = None
     """Why the run ended before its time, where a rule or the number of its operations ended it."""
+    unfinished: str | None = None
+    """What of the work that was asked for (``--ext-requests``) had not been done at the end of the run; None: nothing."""
     target_rate_per_s: float | None = None
     """Messages a second that were wanted over all users: now, of a run that is over on average; None: no rate was."""
+    paced_s: float | None = None
+    """Seconds in which a rate was wanted: a run's without its end, while users finish. None: none was, or it goes on."""
     exceptions: int = 0
     """Raised by the locustfile's own code; those of our requests that failed are none."""
     complete: bool = False
@@ -279,7 +283,8 @@ class Snapshot:
     @property
     def achieved_rate_per_s(self) -> float | None:
         """`work_finished` a second, beside `RunInfo.target_rate_per_s`; None before anything could finish."""
-        return self.work_finished / self.run.duration_s if self.run.duration_s else None
+        seconds = self.run.paced_s or self.run.duration_s
+        return self.work_finished / seconds if seconds else None
 
     @property
     def failures(self) -> int:

@@ -28,7 +28,9 @@ NO_CONNECTIONS: Final = ConnectionTotals()
 
 @dataclass(frozen=True, slots=True)
 class RecoveryStats:
-    """How long the connections of one channel were gone, each from its loss (or failed health check) to open again."""
+    """How long the connections of one channel were gone, each from its loss (or failed health check) to open again; of one
+    that its first host refused, from the first try to open on another host.
+    """
 
     user: str
     """Name of the user class."""

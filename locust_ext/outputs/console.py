@@ -128,6 +128,8 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield "Leak", f"{whose}: {leak}"
     if run.ended_because:
         yield "Ended early", shown(run.ended_because, 200)
+    if run.unfinished:
+        yield "Not done", shown(run.unfinished, 200)
     if snapshot.comparison is not None:
         yield "Baseline", _baseline(snapshot.comparison)
         for caveat in snapshot.comparison.caveats:

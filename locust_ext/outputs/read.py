@@ -139,7 +139,9 @@ class _Reader:
             versions={str(name): str(version) for name, version in self.get(run, "versions", dict, path).items()},
             invalid_because=tuple(map(str, self.get(run, "invalid_because", list, path))),
             ended_because=self.maybe(run, "ended_because", str, path),
+            unfinished=self.maybe(run, "unfinished", str, path),
             target_rate_per_s=self.maybe(run, "target_rate_per_s", float, path),
+            paced_s=self.maybe(run, "paced_s", float, path),
             exceptions=self.maybe(run, "exceptions", int, path) or 0,
             complete=self.get(run, "complete", bool, path),
         )

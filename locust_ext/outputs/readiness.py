@@ -107,6 +107,8 @@ def _remarks(snapshot: Snapshot) -> list[str]:
     remarks = []
     if snapshot.run.ended_because:
         remarks.append(f"the run was ended early: {shown(snapshot.run.ended_because, 200)}")
+    if snapshot.run.unfinished:
+        remarks.append(f"not all was done: {shown(snapshot.run.unfinished, 200)}")
     if (search := search_of(snapshot)) is not None and is_answered(search):
         remarks += [_WHY_NO_LIMIT[search.outcome]] if search.outcome in _WHY_NO_LIMIT else []
         if not search.is_confirmed:

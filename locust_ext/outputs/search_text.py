@@ -103,9 +103,10 @@ def breach_text(step: LoadStep) -> str:
 
 
 def generator_step(search: LimitSearch) -> LoadStep | None:
-    """The step of the fewest users at which the generator was the limit; None: there was none."""
-    found = [step for step in search.steps if step.outcome == GENERATOR_LIMIT]
-    return min(found, key=lambda step: (step.users, step.start_s), default=None)
+    """The step of the fewest users at which the generator was the limit, also when it was made once more; None: none."""
+    last = {step.users: step for step in search.steps if step.kind != RECOVER}  # in the order of time
+    found = [step for step in last.values() if step.outcome == GENERATOR_LIMIT]
+    return min(found, key=lambda step: step.users, default=None)
 
 
 def _sustains(search: LimitSearch) -> str:

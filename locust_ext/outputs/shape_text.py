@@ -11,20 +11,27 @@ from locust_ext.outputs.text import count_text, shown
 def followed(timeline: Sequence[Second]) -> tuple[int, int, int]:
     """Seconds with a plan, how many of them were on it, and by how many users the others were off at most.
 
-    On plan: no fewer users and no more than were planned at some time from a row before to a row after.
+    On plan: no fewer users and no more than were planned at some time from a row before to a row after, and in these
+    rows there were once as many as are planned in this one (a peak of a second has to be reached).
     """
     planned = on_plan = furthest = 0
     for number, row in enumerate(timeline):
         if row.planned_users is None or row.users is None:
             continue
-        around = [
-            each.planned_users for each in timeline[max(number - 1, 0) : number + 2] if each.planned_users is not None
-        ]
-        off = max(min(around) - row.users, row.users - max(around), 0)
+        near = timeline[max(number - 1, 0) : number + 2]
+        off = _outside(row.users, [each.planned_users for each in near])
+        if timeline[number + 1 : number + 2]:  # the last ones may still have been on their way
+            off = max(off, _outside(row.planned_users, [each.users for each in near]))
         planned += row.length_s
         on_plan += 0 if off else row.length_s
         furthest = max(furthest, off)
     return planned, on_plan, furthest
+
+
+def _outside(value: int, around: Sequence[int | None]) -> int:
+    """How far ``value`` is from all that lies between the least and the most of ``around``."""
+    known = [each for each in around if each is not None]
+    return max(min(known) - value, value - max(known), 0)
 
 
 def shape_text(snapshot: Snapshot) -> str:

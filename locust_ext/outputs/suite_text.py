@@ -8,7 +8,7 @@ from typing import Final
 
 from locust_ext.model.suite import ENDED, PASSED, RAISED, SKIPPED, ScenarioResult, SuiteResult
 from locust_ext.outputs.text import count_text, ms_text, shown
-from locust_ext.outputs.verdict import verdict
+from locust_ext.outputs.verdict import GOOD, verdict
 
 WIDTH: Final = 80
 """Columns of the table; the names are cut so that it fits."""
@@ -23,7 +23,8 @@ def sentence(result: ScenarioResult) -> str:
     if result.outcome == RAISED and (result.snapshot is None or not result.snapshot.run.exceptions):
         known.append(_RAISED)
     if result.snapshot is not None:
-        known.append(verdict(result.snapshot))
+        told = verdict(result.snapshot)
+        known.append(told if result.has_passed else told.removeprefix(GOOD))
     return "; ".join(known) or (f"exit code {result.exit_code}" if result.exit_code is not None else result.outcome)
 
 

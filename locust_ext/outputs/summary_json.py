@@ -170,8 +170,10 @@ def _run(snapshot: Snapshot) -> dict[str, Any]:
         "valid": run.valid,
         "invalid_because": list(run.invalid_because),
         "ended_because": run.ended_because,
+        "unfinished": run.unfinished,
         "target_rate_per_s": None if wanted is None else round(wanted, 3),
         "achieved_rate_per_s": None if wanted is None or achieved is None else round(achieved, 3),
+        "paced_s": None if wanted is None or run.paced_s is None else round(run.paced_s, 3),
         "exceptions": run.exceptions or None,
         "complete": run.complete,
     }

@@ -135,6 +135,8 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
         yield f"| {label} | {escaped(text, 200)} |"
     if run.ended_because:
         yield f"| Ended early | {escaped(run.ended_because, 200)} |"
+    if run.unfinished:
+        yield f"| Not done | {escaped(run.unfinished, 200)} |"
     if snapshot.failures:
         classes = ", ".join(f"{escaped(each, 40)} {count:,}" for each, count in snapshot.errors_by_class.items())
         yield (

@@ -100,13 +100,13 @@ def change_text(figure: ComparedFigure) -> str:
 
 
 def recovery_text(connections: ConnectionStats) -> str:
-    """How soon lost connections were open again, and how many of them elsewhere; empty where none came back."""
+    """How soon connections that were lost, or refused by the first host, were open, and how many elsewhere; else empty."""
     time = connections.recovery
     if not time.count:
         return ""
     p50, p95 = time.percentiles_us((50, 95))
     failovers = f", {connections.failovers:,} of them on another host" if connections.failovers else ""
     return (
-        f"{count_text(time.count)} after a loss{failovers}: p50 {ms_text(p50)}, p95 {ms_text(p95)}, "
+        f"{count_text(time.count, 'connection')}{failovers}: p50 {ms_text(p50)}, p95 {ms_text(p95)}, "
         f"max {ms_text(time.max_us)}"
     )

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from locust_ext.model import Snapshot
 from locust_ext.outputs.search_text import answer, search_of
 from locust_ext.outputs.text import count_text, percent_text, shown
+
+GOOD: Final = "good: "
+"""How the verdict on a run without a fault begins."""
 
 
 def verdict(snapshot: Snapshot) -> str:
     """The result in one line: not valid, rules failed, regression, failures, good, …; `so far` while figures are missing.
 
-    It is never good where the locustfile's own code raised exceptions, or where rules were given and none had data. Of a
-    search for the limit it is the answer: its failures are those of steps that were meant to break.
+    It is never good where the locustfile's own code raised exceptions, where rules were given and one failed or none had
+    data, or where less was done than was asked for. Of a search for the limit it is the answer: its failures are those of
+    steps that were meant to break.
     """
     search = search_of(snapshot)
     if not snapshot.run.valid:
@@ -22,17 +28,25 @@ def verdict(snapshot: Snapshot) -> str:
     if failed:
         more = f" and {len(failed) - 3:,} more" if len(failed) > 3 else ""
         word = "rule" if len(failed) == 1 else "rules"
-        return f"{word} failed{so_far}: {', '.join(failed[:3])}{more}; {_of_itself(snapshot, so_far)}"
+        return f"{word} failed{so_far}: {', '.join(failed[:3])}{more}; {_beside(snapshot)}"
     if snapshot.rules and not snapshot.has_verdict and search is None:
-        return f"nothing to judge{so_far}: no rule had data; {_of_itself(snapshot, so_far)}"
+        return f"nothing to judge{so_far}: no rule had data; {_beside(snapshot)}"
     comparison = snapshot.comparison
     if comparison is not None and comparison.regressions:
         worse = count_text(len(comparison.regressions), "figure")
-        return f"regression{so_far}: {worse} worse than in the baseline; {_of_itself(snapshot, so_far)}"
+        return f"regression{so_far}: {worse} worse than in the baseline; {_beside(snapshot)}"
     if comparison is not None and not comparison.is_conclusive:
         why = "the baseline was not valid" if not comparison.baseline_valid else "no figure is in both runs"
-        return f"nothing to compare with{so_far}: {why}; {_of_itself(snapshot, so_far)}"
+        return f"nothing to compare with{so_far}: {why}; {_beside(snapshot)}"
+    if snapshot.run.unfinished:
+        return f"not all was done: {_beside(snapshot)}"
     return _of_itself(snapshot, so_far)
+
+
+def _beside(snapshot: Snapshot) -> str:
+    """The figures alone, beside a judgement that stands already."""
+    unfinished = f"{shown(snapshot.run.unfinished, 200)}; " if snapshot.run.unfinished else ""
+    return unfinished + _of_itself(snapshot, "").removeprefix(GOOD)
 
 
 def _of_itself(snapshot: Snapshot, so_far: str) -> str:

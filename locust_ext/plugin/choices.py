@@ -13,11 +13,11 @@ from locust_ext.plugin.defaults import profile_texts
 from locust_ext.plugin.inputs import Inputs, read_inputs
 from locust_ext.plugin.options import local_addresses
 from locust_ext.plugin.percentiles import use_fine_percentiles, use_locusts_percentiles
-from locust_ext.plugin.rate import check_rated
 from locust_ext.plugin.requests import check_counted
 from locust_ext.plugin.shape_choice import choose_shape
 from locust_ext.plugin.users.feeding import check_feeders
 from locust_ext.plugin.users.rules import UserRules, texts_of
+from locust_ext.plugin.wanted_rate import check_rated
 from locust_ext.runtime.process import shared
 from locust_ext.settings import parse_profiles, unpacked
 

@@ -297,6 +297,8 @@ class MasterSide:
         self.after_tick: Callable[[float], None] = _leave
         """Is called, with the time, once the seconds that are over have been closed."""
         self._refused = 0
+        self._missing_before: set[str] = set()
+        """Workers that were no part of this run any more when it began."""
         self._heard_s: dict[str, float] = {}
         """When each worker's last figures came; monotonic seconds."""
         self._stopped_s: float | None = None
@@ -309,6 +311,7 @@ class MasterSide:
 
     def begin(self, run_id: str, warmup_s: float = 0.0) -> None:
         self._recorder.begin(run_id, monotonic(), warmup_s)
+        self._missing_before = self._missing()
         self._stopped_s, self._is_over = None, False
         self._tell_late_comers(0, warmup_s)
         self._warmup.begin(warmup_s, self._end_warmup)
@@ -356,10 +359,14 @@ class MasterSide:
         if self._stopped_s is None:
             self.after_tick(now_s)
 
+    def _missing(self) -> set[str]:
+        """Workers from whom Locust has not heard for some seconds."""
+        return {worker for worker, node in self._runner.clients.items() if node.state == STATE_MISSING}
+
     def _look_for_lost(self) -> None:
-        for worker in self._recorder.waiting_for:
-            node = self._runner.clients.get(worker)
-            if node is not None and node.state == STATE_MISSING:
+        """Also among those that were there at the start of the run and have never sent any figures."""
+        for worker in self._missing() - self._missing_before:
+            if not self._recorder.is_final(worker):
                 self._recorder.mark_lost(worker)
 
     def finish(self) -> None:
@@ -383,6 +390,7 @@ class MasterSide:
         self._recorder.end(monotonic(), self._stopped_s)
 
     def _wait_for_last_figures(self) -> None:
+        self._look_for_lost()
         if self._recorder.waiting_for:
             self._runner.send_message(FINISH)
         begun_s = monotonic()

@@ -33,11 +33,12 @@ from locust_ext.plugin.gate import decide_exit_code, limits_of, tolerance_of
 from locust_ext.plugin.inputs import Inputs
 from locust_ext.plugin.intake import drop_intake, intake_of
 from locust_ext.plugin.interrupt import Ending
+from locust_ext.plugin.joining import has_missed_start, users_held_back
 from locust_ext.plugin.leaving import Leavers, leave
 from locust_ext.plugin.monitoring import Monitor, monitor_options
-from locust_ext.plugin.preparing import prepare
+from locust_ext.plugin.preparing import Preparing
 from locust_ext.plugin.provided import ProvidedTarget
-from locust_ext.plugin.rate import pace_of, wanted_rate
+from locust_ext.plugin.rate import pace_of
 from locust_ext.plugin.recording import begin_recording, end_recording
 from locust_ext.plugin.reports import write_reports
 from locust_ext.plugin.requests import wanted_requests, work_of
@@ -47,6 +48,7 @@ from locust_ext.plugin.sinks import SinkFeed
 from locust_ext.plugin.telling import LogLines, describe
 from locust_ext.plugin.users.feeding import share_out
 from locust_ext.plugin.users.pool import close_pools
+from locust_ext.plugin.wanted_rate import wanted_rate
 from locust_ext.plugin.webui import WebPages
 from locust_ext.plugin.worker_exporter import WorkerExporter
 from locust_ext.settings import Settings
@@ -100,7 +102,9 @@ class Extension(Answers):
         self.recorder = self.intake.recorder
         self._side: WorkerSide | MasterSide | LocalSide | None = None
         self._leavers: Leavers | None = None
+        self._ending: Ending | None = None
         self._target = ProvidedTarget(environment, self.options)
+        self._preparing = Preparing(environment)
         self.monitor = Monitor(environment, self.recorder)
         """The resource monitor of this process: ``start()`` and ``stop()`` it, with a run or without one."""
         self._searching = Searching(environment, self.recorder)
@@ -173,6 +177,11 @@ class Extension(Answers):
         self._listen("reset_stats", self._on_reset_stats)
         if not isinstance(runner, MasterRunner):
             self._listen("quitting", self._on_quitting)
+        if not self.is_worker:
+            self._preparing.first()
+        if isinstance(runner, WorkerRunner) and has_missed_start(runner) and not self.recorder.run_id:
+            with users_held_back(runner):
+                self._begin_on_worker()
 
     def _open_monitor(self) -> None:
         """On a worker it waits for the start of a run: only then is it told the interval."""
@@ -229,7 +238,7 @@ class Extension(Answers):
         if self.is_worker:
             self._begin_on_worker()
             return
-        prepare(self.environment)
+        self._preparing.again()
         self._runs += 1
         run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.options.ext_run_id = run_id
@@ -308,7 +317,10 @@ class Extension(Answers):
             self._on_test_stop()  # a `stop` that is under way elsewhere makes this one return at once
 
     def _on_test_stopping(self, **_: Any) -> None:
+        if self._leavers is not None and not (self._ending is not None and self._ending.is_under_way):
+            self._leavers.look()
         self._searching.end()
+        self._pace.wind_down()
 
     def _on_test_stop(self, **_: Any) -> None:
         self._searching.end()
@@ -319,6 +331,7 @@ class Extension(Answers):
         self._sinks.pause()
         if self._side is not None:
             self._side.finish()
+        self._work.conclude()
         end_recording()
         if not self.is_worker and self._judged_run != self.recorder.run_id:
             self._judged_run = self.recorder.run_id
@@ -363,6 +376,7 @@ class Extension(Answers):
 
     def ends_by(self, ending: Ending) -> None:
         """This process ends as ``ending`` says; an impatient master's workers hurry too."""
+        self._ending = ending
         runner = self.environment.runner
         if isinstance(runner, WorkerRunner):
             runner.register_message(HURRY, lambda **_: ending.hurry(), concurrent=True)

@@ -12,7 +12,7 @@ from locust_ext.core.accounting.compare import Tolerance
 from locust_ext.core.accounting.validity import Limits
 from locust_ext.errors import ConfigError
 from locust_ext.model import Snapshot
-from locust_ext.model.search import NEVER_GOOD, NOT_RECOVERED
+from locust_ext.model.search import INTERRUPTED, NEVER_GOOD, NOT_RECOVERED
 from locust_ext.outputs import read_summary
 from locust_ext.settings import Settings
 
@@ -57,7 +57,8 @@ def exit_code(snapshot: Snapshot, has_raised: bool, has_errors: bool) -> int | N
     only where something was asked of it; so is a comparison that says nothing, and so are rules of which none had data.
 
     A search for the limit asks for an answer: without one the run is not valid, and failed where no load was good or
-    the target did not recover. The errors of its steps are none of the run's.
+    the target did not recover. One that was interrupted has none. The errors of its steps are none of the run's, but
+    exceptions of the locustfile's own code are.
     """
     search = snapshot.search
     is_asked = bool(snapshot.rules) or snapshot.comparison is not None
@@ -68,11 +69,12 @@ def exit_code(snapshot: Snapshot, has_raised: bool, has_errors: bool) -> int | N
         NOT_VALID: ((is_asked or search is not None) and not snapshot.run.valid)
         or is_inconclusive
         or says_nothing
+        or (search is not None and search.outcome == INTERRUPTED)
         or (search is not None and search.sustained is None and search.outcome not in FAILED_SEARCHES),
         RULE_FAILED: any(rule.outcome == "failed" for rule in snapshot.rules)
         or (search is not None and search.outcome in FAILED_SEARCHES),
         REGRESSION: snapshot.comparison is not None and bool(snapshot.comparison.regressions),
-        ERRORS: has_errors and not snapshot.rules and search is None,
+        ERRORS: not snapshot.rules and (has_errors if search is None else snapshot.run.exceptions > 0),
     }
     code = next((code for code in PRECEDENCE if found[code]), 0)
     if code == ERRORS or (code == 0 and not snapshot.rules and search is None):

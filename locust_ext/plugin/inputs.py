@@ -21,10 +21,10 @@ from locust_ext.plugin.gate import load_baseline
 from locust_ext.plugin.limits import check_descriptors
 from locust_ext.plugin.monitoring import MonitorOptions, monitor_options
 from locust_ext.plugin.options import base_address, check_report_dir, seconds, whole_number
-from locust_ext.plugin.rate import WantedRate, wanted_rate
 from locust_ext.plugin.recording import check_record_file
 from locust_ext.plugin.requests import WantedRequests, wanted_requests
 from locust_ext.plugin.sinks import parse_sinks
+from locust_ext.plugin.wanted_rate import WantedRate, wanted_rate
 from locust_ext.settings import Settings
 from locust_ext.settings.complaints import near
 
@@ -67,7 +67,7 @@ def read_inputs(environment: Environment, options: Any) -> Inputs:
     settings = inputs.settings = layered(option("ext_config"))
     fill_in(options, settings)
     inputs.scenario = settings.scenario or scenario_name(environment, option("ext_config"))
-    inputs.reports = _reports(settings)
+    inputs.reports = reports_of(settings)
     environment.host = environment.host or settings.run.host
     options.ext_class_host = class_host(environment, settings)
     options.ext_seed = whole_number(options, "ext_seed")
@@ -103,7 +103,7 @@ def scenario_name(environment: Environment, config: str | None) -> str | None:
     return Path(config).stem if config and locustfile == GENERIC else locustfile or None
 
 
-def _reports(settings: Settings) -> tuple[str, ...]:
+def reports_of(settings: Settings) -> tuple[str, ...]:
     """Names of the reports that are to be written. Raises `ConfigError`."""
     for name in settings.report.formats or ():
         if name not in REPORTS:
@@ -113,7 +113,7 @@ def _reports(settings: Settings) -> tuple[str, ...]:
                 source=origin.source if origin is not None else "",
                 key="report.formats",
                 value=name,
-                nearest=near(name, REPORTS),
+                nearest=None if settings.is_secret("report.formats") else near(name, REPORTS),
                 shows_value=not settings.is_secret("report.formats"),
             )
     return tuple(settings.report.formats or REPORTS)

@@ -78,7 +78,7 @@ def _on_init(environment: Environment, **_: Any) -> None:
         gc.freeze()
         if isinstance(environment.runner, WorkerRunner):
             if is_dismissed(environment.runner):
-                sys.exit(0)
+                sys.exit(environment.process_exit_code or 0)
             expect_heartbeats(environment.runner)
     except LocustExtError as error:
         sys.stderr.write(f"locust-ext: error: {error}\n")

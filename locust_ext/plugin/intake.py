@@ -17,6 +17,7 @@ from typing import Any, Final
 from locust_ext.core.accounting.recorder import Recorder
 from locust_ext.errors import OperationError
 from locust_ext.plugin.classify import error_class_of
+from locust_ext.runtime.open_loops import OpenLoops
 from locust_ext.runtime.process import shared
 from locust_ext.runtime.quota import AnyQuota
 from locust_ext.runtime.turns import Turns
@@ -53,6 +54,8 @@ class Intake:
         self.fire: Callable[..., None] = self._request.fire
         self.turns: Turns | None = None
         """Of the run, where its users share a rate (``--ext-rate``)."""
+        self.open_loops = OpenLoops()
+        """Its users that have a schedule of their own."""
         self.quota: AnyQuota | None = None
         """Of the run, where the number of its operations is given (``--ext-requests``)."""
 

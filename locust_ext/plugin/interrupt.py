@@ -53,6 +53,11 @@ class Ending:
         """The greenlet that runs Locust's `shutdown`."""
         self._handler: Any = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the end of the process has begun: by a signal, or by Locust."""
+        return self._begun_s is not None
+
     def open(self) -> None:
         """Listen to SIGINT.
 

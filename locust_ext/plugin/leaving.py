@@ -43,7 +43,7 @@ def expect_heartbeats(runner: WorkerRunner) -> None:
 
 
 class Leavers:
-    """On the master: makes the run of which workers take their leave not valid."""
+    """On the master: makes the run of which workers take their leave, or that all of them have left, not valid."""
 
     def __init__(self, runner: MasterRunner, recorder: Recorder) -> None:
         self._runner = runner
@@ -62,6 +62,13 @@ class Leavers:
         text = f"worker {self._runner.get_worker_index(msg.node_id)} left: {reason}"
         logger.error("The run is not valid: %s", text)
         self._recorder.mark_invalid(text)
+
+    def look(self) -> None:
+        """The run begins to end, and nobody has asked for that: Locust ends it when its last worker has quit."""
+        if not self._runner.clients and not self._have_left:
+            text = "all its workers had left before it was over"
+            logger.error("The run is not valid: %s", text)
+            self._recorder.mark_invalid(text)
 
     def decide_exit_code(self, snapshot: Snapshot) -> None:
         """1 if nobody stayed to make any load."""

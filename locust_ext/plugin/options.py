@@ -166,18 +166,31 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def check_place(path: str, source: str, key: str) -> None:
+    """The same as `check_report_dir`, as far as it can be told without making anything."""
+    folder = Path(path)
+    try:
+        _try_out(next(each for each in (folder, *folder.absolute().parents) if each.exists()))
+    except OSError as error:
+        raise _no_folder(error, path, source, key) from error
+
+
 def check_report_dir(path: str, source: str = "--ext-report-dir", key: str = "") -> Path:
     """The folder, made if need be and tried out. Raises `ConfigError` if nothing can be written there."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-"):
-            pass
+        _try_out(folder)
     except OSError as error:
-        raise ConfigError(
-            f"expected a folder that can be written to: {os.strerror(error.errno or 0).lower()}",
-            source=source,
-            key=key,
-            value=path,
-        ) from error
+        raise _no_folder(error, path, source, key) from error
     return folder
+
+
+def _try_out(folder: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-"):
+        pass
+
+
+def _no_folder(error: OSError, path: str, source: str, key: str) -> ConfigError:
+    problem = os.strerror(error.errno or 0).lower()
+    return ConfigError(f"expected a folder that can be written to: {problem}", source=source, key=key, value=path)

@@ -33,39 +33,77 @@ FINAL: Final = ("refused", "dns", "tls", "no_ports", "fd_limit")
 """Classes of errors that a further try does not mend; so are the answers 400 to 499 but 408 and 429."""
 
 
-def prepare(environment: Environment) -> None:
-    """Set the entries of all classes that want some. Not in a worker; in Locust's ``test_start``, before users start.
+class Preparing:
+    """Sets the entries of all classes of an environment that want some; not in a worker.
 
-    Blocks the calling greenlet, for `PREPARE_S` a class at most. A server that does not take them is one clear error:
-    the run does not begin, and a process without a web UI ends with exit code 1.
+    Without a web UI before Locust starts the clock of ``--run-time`` (`first`), so that a slow server costs no load; else,
+    and for each further run, at its start (`again`). Blocks the calling greenlet, for `PREPARE_S` a class at most.
     """
-    for each in environment.user_classes:
-        if issubclass(each, ContextServerUser) and each.prepared_entries:
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._is_done = False
+
+    def first(self) -> None:
+        """In Locust's ``init``, once the target is there. Raises `LocustExtError` if the server does not take the entries."""
+        if not _is_headless(self._environment):
+            return
+        for each in self._classes():
+            try:
+                _prepare_class(self._environment, each)
+            except StopTest as error:
+                raise TargetUnavailable(each.__name__, str(error)) from None
+        self._is_done = True
+
+    def again(self) -> None:
+        """In Locust's ``test_start``, before users start; does nothing if that has been done for this run.
+
+        A server that does not take the entries is one clear error, and ends the greenlet that starts the run: it does not
+        begin, and a process without a web UI ends with exit code 1.
+        """
+        is_done, self._is_done = self._is_done, False
+        if is_done:
+            return
+        for each in self._classes():
+            self._prepare_or_call_off(each)
+
+    def _classes(self) -> list[type[ContextServerUser]]:
+        environment = self._environment
+        classes = [
+            each for each in environment.user_classes if issubclass(each, ContextServerUser) and each.prepared_entries
+        ]
+        for each in classes:
             if environment.host:
                 each.host = environment.host  # as Locust does a moment later
-            _prepare_class(environment, each)
+        return classes
+
+    def _prepare_or_call_off(self, cls: type[ContextServerUser]) -> None:
+        environment, is_told = self._environment, False
+
+        def cut_short(**_: Any) -> None:
+            """Ctrl-C, or the stop button. A master's process ends without this greenlet being told in time."""
+            nonlocal is_told
+            if not is_told:
+                is_told = True
+                _tell(
+                    environment, f"the run ended before the {cls.prepared_entries} entries of {cls.__name__} were set"
+                )
+
+        environment.events.quitting.add_listener(cut_short)
+        try:
+            _prepare_class(environment, cls)
+        except (LocustExtError, StopTest) as error:  # the latter: there is no host
+            _call_off(environment, error)
+        except GreenletExit:
+            cut_short()
+            raise
+        finally:
+            environment.events.quitting.remove_listener(cut_short)
 
 
 def _prepare_class(environment: Environment, cls: type[ContextServerUser]) -> None:
-    begun_s, is_told = monotonic(), False
-
-    def cut_short(**_: Any) -> None:
-        """--run-time, Ctrl-C or the stop button. A master's process ends without this greenlet being told in time."""
-        nonlocal is_told
-        if not is_told:
-            is_told = True
-            _tell(environment, f"the run ended before the {cls.prepared_entries} entries of {cls.__name__} were set")
-
-    environment.events.quitting.add_listener(cut_short)
-    try:
-        _prepare_for(cast(Any, cls)(environment))
-    except (LocustExtError, StopTest) as error:  # the latter: there is no host
-        _call_off(environment, error)
-    except GreenletExit:
-        cut_short()
-        raise
-    finally:
-        environment.events.quitting.remove_listener(cut_short)
+    begun_s = monotonic()
+    _prepare_for(cast(Any, cls)(environment))
     took_s = monotonic() - begun_s
     logger.info("%s: %d entries were set on the server within %.1f s", cls.__name__, cls.prepared_entries, took_s)
 

@@ -84,7 +84,8 @@ class ProvidedTarget:
             if isinstance(pattern, Failover) and EMBEDDED in pattern.backups:
                 if each not in self._classes or pattern.primary is not None:
                     raise ConfigError(
-                        "expected addresses of your own backups: an embedded one stands in for the embedded server only",
+                        "expected addresses of your own backups (the failover scenario takes them from the environment "
+                        "variable BACKUPS): an embedded one stands in for the embedded server only",
                         key=f"{each.__name__}.pattern.backups",
                         value=EMBEDDED,
                     )

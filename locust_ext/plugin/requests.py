@@ -1,8 +1,9 @@
 """A run bounded by work (``--ext-requests``): so many operations over all users and workers, or for each user.
 
 Every operation of ours asks before it begins (`runtime.quota`), so that none too many is ever sent. A master hands the
-number out in portions that grow smaller towards the end; what a lost worker had left is handed out again. The run ends once
-all have been begun and each has had its outcome.
+number out in portions that grow smaller towards the end (`core.portions`); what a lost worker had left, or one whose users
+have gone, is handed out again. The run ends once all have been begun and each has had its outcome; where it ends before
+that, it says so.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import gevent
 
-from locust_ext.core.portions import portion
+from locust_ext.core.portions import Pile
 from locust_ext.errors import ConfigError
 from locust_ext.model import NO_WORK
 from locust_ext.plugin.intake import Intake
@@ -33,6 +34,8 @@ DONE = "locust_ext.done"
 """A worker's message to its master: what it has begun, and what it waits for."""
 GRANT = "locust_ext.grant"
 """The master's answer: how many it may begin, all in all."""
+RETURN = "locust_ext.return"
+"""The master's request for what the worker has not begun; its next word says that it has given it back."""
 INTERVAL_S = 0.1
 WAIT_S = 0.005
 """Between two messages of a worker that waits for more."""
@@ -90,6 +93,12 @@ class Work:
         self._wanted: WantedRequests | None = None
         self._run_id = ""
         self._ticker = Ticker(INTERVAL_S, self._tick)
+        self._is_on = False
+        """Between `begin` and `end`, if a number is wanted."""
+        self._is_begun = False
+        """All that is wanted has begun, as of the last look."""
+        self._begun_here = 0
+        """Operations of this process, once the run is over."""
         self._has_ended = False
 
     @property
@@ -99,9 +108,12 @@ class Work:
     def begin(self, wanted: WantedRequests | None, run_id: str) -> None:
         """A run starts; before its users are made."""
         self.end()
-        self._wanted, self._run_id, self._has_ended = wanted, run_id, False
+        self._wanted, self._run_id = wanted, run_id
+        self._is_begun = self._has_ended = False
+        self._begun_here = 0
         if wanted is None:
             return
+        self._is_on = True
         self._make_quota(wanted)
         self._ticker.start()
 
@@ -115,9 +127,35 @@ class Work:
     def end(self) -> None:
         """The run is over: who waits for more operations ends. Idempotent."""
         self._ticker.close()
+        if self._is_on:
+            self._is_on = False
+            self._tell_begun()
         quota, self._intake.quota = self._intake.quota, None
         if quota is not None:
             quota.finish()
+
+    def _tell_begun(self) -> None:
+        """The last look, at the end of the run."""
+        if self._quota is not None:
+            self._begun_here = self._quota.begun
+
+    def conclude(self) -> None:
+        """Once all figures of the run are in; not in a worker: say so, if less was done than was wanted."""
+        wanted = self._wanted
+        if wanted is None or self._has_ended or self._is_begun:
+            return
+        if wanted.of_each:
+            what = f"not every user had begun its {wanted.count:,} operations of --ext-requests when the run ended"
+        elif self._begun_in_all() >= wanted.count:
+            return
+        else:
+            begun = self._begun_in_all()
+            what = f"{begun:,} of {wanted.count:,} operations of --ext-requests had begun when the run ended"
+        logger.warning("Less was done than was asked for: %s", what)
+        self._intake.recorder.describe(unfinished=what)
+
+    def _begun_in_all(self) -> int:
+        return self._begun_here
 
     def close(self) -> None:
         """Idempotent."""
@@ -141,8 +179,8 @@ class Work:
     def _tick(self, now_s: float) -> None:
         assert self._wanted is not None
         quota = self._quota
-        is_begun = self._all_are_here() and not self.busy_users() if quota is None else not quota.left
-        if is_begun and not self.in_flight():
+        self._is_begun = self._all_are_here() and not self.busy_users() if quota is None else not quota.left
+        if self._is_begun and not self.in_flight():
             self._end_run()
 
     def _all_are_here(self) -> bool:
@@ -173,21 +211,23 @@ class MasterWork(Work):
     def __init__(self, environment: Environment, intake: Intake, runner: MasterRunner) -> None:
         super().__init__(environment, intake)
         self._runner = runner
-        self._granted: dict[str, int] = {}
-        self._begun: dict[str, int] = {}
+        self._pile = Pile(0)
         self._here_since_s: float | None = None
         self._busy: dict[str, int] = {}
         """Operations in flight and, where each user has its own number, users who still begin some."""
         runner.register_message(DONE, self._on_done)
 
     def begin(self, wanted: WantedRequests | None, run_id: str) -> None:
-        for table in (self._granted, self._begun, self._busy):
-            table.clear()
+        self._pile = Pile(0 if wanted is None else wanted.count)
+        self._busy.clear()
         self._here_since_s = None
         super().begin(wanted, run_id)
 
     def _make_quota(self, wanted: WantedRequests) -> None:
         """It makes no load."""
+
+    def _begun_in_all(self) -> int:
+        return self._pile.begun
 
     def _all_are_here(self) -> bool:
         """And every worker has told so."""
@@ -198,43 +238,39 @@ class MasterWork(Work):
         return self._here_since_s is not None and monotonic() - self._here_since_s > TOLD_S
 
     def _on_done(self, environment: Environment, msg: Any, **_: Any) -> None:
-        """What arrives is not trusted."""
+        """What arrives is not trusted. After the end of the run it only counts."""
         told: Mapping[str, Any] = msg.data if isinstance(msg.data, dict) else {}
-        begun, busy, wanting = (told.get(key) for key in ("begun", "busy", "wanting"))
-        if self._wanted is None or told.get("run") != self._run_id:
+        said = [told.get(key) for key in ("begun", "busy", "wanting", "answered")]
+        numbers = [each for each in said if isinstance(each, int) and each >= 0]
+        if self._wanted is None or told.get("run") != self._run_id or len(numbers) < len(said):
             return
-        if not (isinstance(begun, int) and isinstance(busy, int) and isinstance(wanting, int)):
-            return
-        worker = msg.node_id
-        self._begun[worker] = max(begun, self._begun.get(worker, 0))
+        begun, busy, wanting, answered = numbers
+        worker: str = msg.node_id
         self._busy[worker] = busy
-        if not self._wanted.of_each:
-            self._hand_out(worker, wanting)
-
-    def _hand_out(self, worker: str, wanting: int) -> None:
-        assert self._wanted is not None
-        begun = self._begun[worker]
-        granted = self._granted[worker] = max(self._granted.get(worker, 0), begun)
-        remaining = max(0, self._wanted.count - sum(self._granted.values()))
-        more = portion(remaining, granted - begun, wanting, begun, max(1, len(self._begun)))
-        if more or wanting:
-            self._granted[worker] = granted + more
-            self._runner.send_message(GRANT, {"run": self._run_id, "granted": granted + more}, client_id=worker)
+        granted = self._pile.told(worker, begun, wanting, answered, monotonic())
+        if granted is not None and self._is_on and not self._wanted.of_each:
+            data = {"run": self._run_id, "granted": granted, "answered": answered}
+            self._runner.send_message(GRANT, data, client_id=worker)
 
     def _tick(self, now_s: float) -> None:
         assert self._wanted is not None
-        for worker, begun in self._begun.items():
-            node = self._runner.clients.get(worker)
-            if node is None or node.state == STATE_MISSING:
-                # What it had left goes back. Should it be only out of reach, it is told so when it asks again.
-                self._granted[worker] = begun
+        for worker in self._busy:
+            if self._is_lost(worker):
+                self._pile.lost(worker)
                 self._busy[worker] = 0
         if self._wanted.of_each:
-            is_begun = self._all_are_here() and bool(self._begun)
+            self._is_begun = self._all_are_here() and bool(self._busy)
         else:
-            is_begun = sum(self._begun.values()) >= self._wanted.count
-        if is_begun and not any(self._busy.values()):
+            for worker, request in self._pile.hoarders(now_s):
+                if not self._is_lost(worker):
+                    self._runner.send_message(RETURN, {"run": self._run_id, "request": request}, client_id=worker)
+            self._is_begun = self._pile.begun >= self._wanted.count
+        if self._is_begun and not any(self._busy.values()):
             self._end_run()
+
+    def _is_lost(self, worker: str) -> bool:
+        node = self._runner.clients.get(worker)
+        return node is None or bool(node.state == STATE_MISSING)
 
 
 class WorkerWork(Work):
@@ -243,12 +279,15 @@ class WorkerWork(Work):
     def __init__(self, environment: Environment, intake: Intake, runner: WorkerRunner) -> None:
         super().__init__(environment, intake)
         self._runner = runner
-        self._told: tuple[int, int, int] | None = None
+        self._told: tuple[int, ...] | None = None
+        self._answered = 0
+        """The last request of the master's to give back what has not begun."""
         self._asker: Any = None
         runner.register_message(GRANT, self._on_grant)
+        runner.register_message(RETURN, self._on_return)
 
     def _make_quota(self, wanted: WantedRequests) -> None:
-        self._told = None
+        self._told, self._answered = None, 0
         if wanted.of_each:
             self._intake.quota = QuotaOfEach(wanted.count)
             return
@@ -267,12 +306,28 @@ class WorkerWork(Work):
                 if quota.granted == granted:  # there may be nothing left
                     gevent.sleep(INTERVAL_S / 2)
 
-    def _on_grant(self, environment: Environment, msg: Any, **_: Any) -> None:
-        quota = self._quota
+    def _heard(self, msg: Any, key: str) -> int:
+        """The number in a message of the master's for this run; -1: it has none."""
         told = msg.data if isinstance(msg.data, dict) else {}
-        granted = told.get("granted")
-        if quota is not None and told.get("run") == self._run_id and isinstance(granted, int) and granted >= 0:
+        number = told.get(key)
+        return number if told.get("run") == self._run_id and isinstance(number, int) else -1
+
+    def _on_grant(self, environment: Environment, msg: Any, **_: Any) -> None:
+        """One that was made before the last request to give back is void."""
+        granted, quota = self._heard(msg, "granted"), self._quota
+        if quota is not None and granted >= 0 and self._heard(msg, "answered") == self._answered:
             quota.grant(granted)
+
+    def _on_return(self, environment: Environment, msg: Any, **_: Any) -> None:
+        """Give back, and say so: not once more for a request that was repeated, because since then there may be a grant."""
+        request, quota = self._heard(msg, "request"), self._quota
+        if quota is None or request <= 0:
+            return
+        if request > self._answered:
+            quota.give_back()
+            self._answered = request
+        self._told = None
+        self._report()
 
     def _tick(self, now_s: float) -> None:
         self._report()
@@ -282,16 +337,22 @@ class WorkerWork(Work):
         busy = self.in_flight()
         if quota is None:
             busy += self.busy_users()
-        news = (0 if quota is None else quota.begun, busy, 0 if quota is None else quota.wanting)
-        if news != self._told or news[2]:
+        begun, wanting = (0, 0) if quota is None else (quota.begun, quota.wanting)
+        news = (begun, busy, wanting, self._answered)
+        if news != self._told or wanting:
             self._told = news
-            begun, busy, wanting = news
-            data = {"run": self._run_id, "begun": begun, "busy": busy, "wanting": wanting}
+            data = {"run": self._run_id, "begun": begun, "busy": busy, "wanting": wanting, "answered": self._answered}
             self._runner.send_message(DONE, data)
 
-    def end(self) -> None:
-        if self._intake.quota is not None and self._wanted is not None:
+    def _tell_begun(self) -> None:
+        """While the master still listens."""
+        if self._intake.quota is not None:
             self._report()
+
+    def conclude(self) -> None:
+        """The master says what there is to say."""
+
+    def end(self) -> None:
         asker, self._asker = self._asker, None
         super().end()
         if asker is not None and asker is not gevent.getcurrent():

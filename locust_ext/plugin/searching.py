@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from locust import FastHttpUser, User
 from locust.env import Environment
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -14,10 +15,11 @@ from locust_ext.core.alerts.rules import Rule
 from locust_ext.core.schedules import Stress as Wanted
 from locust_ext.core.search import Broken, Criteria, Search, Seen
 from locust_ext.model import NO_WORK, Check, LimitSearch, Snapshot
-from locust_ext.model.search import BAD, GENERATOR_LIMIT, SEARCHING
+from locust_ext.model.search import BAD, SEARCHING
 from locust_ext.outputs.search_line import step_line
 from locust_ext.outputs.search_text import answer
 from locust_ext.plugin.stress import Stress
+from locust_ext.plugin.users.base import RealTimeUser
 
 logger = logging.getLogger("locust_ext")
 
@@ -41,6 +43,7 @@ class Searching:
         self._rules: tuple[Rule, ...] = ()
         self._criteria: Criteria | None = None
         self._warmup_s = 0.0
+        self._connects_from_s = 0.0
         self._told = 0
         """Steps that the log has told of."""
         self._is_told = False
@@ -61,8 +64,14 @@ class Searching:
             return
         self._wanted, self._rules_now, self._warmup_s = shape.make_schedule(), rules, warmup_s
         criteria = self._criteria_now()
-        self._search = shape.search = Search(self._wanted, self._breaks, criteria=criteria.texts)
+        self._search = shape.search = Search(
+            self._wanted,
+            self._breaks,
+            criteria=criteria.texts,
+            longest_request_s=longest_request_s(self._environment.user_classes),
+        )
         self._recorder.begin_stretch()
+        self._begin_connects(self._search)
         logger.info("The %s: until %s", self._wanted.text, ", or ".join(criteria.texts) or "the users are all there")
 
     def _criteria_now(self) -> Criteria:
@@ -73,8 +82,12 @@ class Searching:
             self._rules, self._criteria = rules, Criteria(self._wanted, rules)
         return self._criteria
 
-    def _breaks(self, stretch: Snapshot) -> Broken | None:
-        return self._criteria_now()(stretch)
+    def _begin_connects(self, search: Search) -> None:
+        self._connects_from_s = search.connects_from_s
+        self._recorder.begin_connects()
+
+    def _breaks(self, stretch: Snapshot, connects: Snapshot | None = None) -> Broken | None:
+        return self._criteria_now()(stretch, connects)
 
     def look(self) -> None:
         """A second of the run has closed."""
@@ -93,14 +106,19 @@ class Searching:
         seen = Seen(
             now_s=_at_end_of_second(so_far.now_s),
             users=users,
-            connecting=so_far.connecting,
+            connecting=so_far.states.get("connecting", 0),
+            waiting=so_far.states.get("waiting", 0),
+            failed=so_far.states.get("failed", 0),
             stretch=stretch,
             from_s=so_far.from_s,
             to_s=so_far.to_s,
             is_bottleneck=so_far.is_bottleneck,
+            connects=so_far.connects,
         )
         if search.look(seen):
             self._recorder.begin_stretch()
+        if search.connects_from_s != self._connects_from_s:
+            self._begin_connects(search)
         self._tell()
 
     def end(self) -> None:
@@ -112,10 +130,11 @@ class Searching:
     def _tell(self) -> None:
         result = self.result()
         assert result is not None
+        assert self._search is not None
         for number, step in enumerate(result.steps[self._told :], self._told + 1):
             logger.info("%s", step_line(number, step, result.unit))
         self._told = len(result.steps)
-        self._recorder.validate_only(_answering(result))
+        self._recorder.validate_only(self._search.measured)
         if result.outcome != SEARCHING and not self._is_told:
             self._is_told = True
             logger.info("The search for the limit is over: %s", answer(result))
@@ -157,7 +176,13 @@ def _at_end_of_second(now_s: float) -> float:
     return float(int(now_s)) if now_s - int(now_s) <= MOMENT_S else now_s
 
 
-def _answering(result: LimitSearch) -> tuple[tuple[float, float], ...]:
-    """When those steps were measured that the answer stands on, in seconds of the run."""
-    steps = [step for step in (result.sustained, result.breaks_at) if step is not None]
-    return tuple((step.start_s, step.start_s + step.length_s) for step in steps if step.outcome != GENERATOR_LIMIT)
+def longest_request_s(user_classes: Iterable[type[User]]) -> float | None:
+    """The longest timeout of their requests, as far as their classes say it; None: a class does not."""
+    found: list[float | None] = []
+    for each in user_classes:
+        if issubclass(each, RealTimeUser):
+            found.append(each.request_timeout_s)
+        else:
+            found.append(each.network_timeout if issubclass(each, FastHttpUser) else None)
+    known = [timeout_s for timeout_s in found if timeout_s is not None]
+    return max(known) if known and len(known) == len(found) else None

@@ -103,13 +103,20 @@ class Shape(LoadTestShape):
             return self._wait_for_start()
         now_s = self.get_run_time()
         change_s = min(self.next_change_s(now_s), self.run_time_s)
-        if now_s < change_s < now_s + TICK_S <= self.next_change_s(change_s):
+        if now_s < change_s < now_s + TICK_S <= self.next_change_s(change_s) and self._has_told(now_s):
             now_s = self._wait_until(change_s)
         target = None if now_s >= self.run_time_s else self._target(now_s)
         if target is None:
             self._last = None
             return None
         return self._answer(target, now_s)
+
+    def _has_told(self, now_s: float) -> bool:
+        """Whether Locust knows what holds now: what it does not know must not wait for what comes next."""
+        target = self.planned(now_s)
+        if target is None or self._last is None:
+            return target is None
+        return (target.users, self._classes(target.user_classes)) == (self._last[0], self._last[2])
 
     def _target(self, now_s: float) -> Target | None:
         """What to tell Locust. Of several changes before it asks again: half a second early is as good as late."""

@@ -63,8 +63,8 @@ class Quota:
 
         Raises `NothingLeft` for users on their way out, and at the end of the run in greenlets that are not the user's.
         """
-        if self.begun >= self.granted:
-            self._wait(user)
+        while self.begun >= self.granted:
+            self._wait(user)  # switches: meanwhile what was granted may be taken back
         self.begun += 1
         user.operations_begun += 1
 
@@ -88,6 +88,10 @@ class Quota:
         """So many are allowed to this process from now on, those included that have begun."""
         self.granted = granted
         self._news.set()
+
+    def give_back(self) -> None:
+        """No more is allowed than has begun; holds at once, for every greenlet of this process."""
+        self.granted = min(self.granted, self.begun)
 
     def finish(self) -> None:
         """The run ends: who waits for more ends with it. Idempotent."""

@@ -2,7 +2,7 @@
 
 A message is due when the schedule says so. It is said by whoever is free; if nobody is, the next user who becomes free
 says it late, with the time at which it was due. So the process keeps its rate as long as any of its users can talk, whoever
-comes, leaves or is held up.
+comes, leaves or is held up. Only what would become due while nobody is here is left out: nobody could say it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import OrderedDict
 from time import monotonic
 from typing import Any, Protocol
 
-from locust_ext.core.rate import Arrivals
+from locust_ext.core.rate import Arrivals, Integral
 from locust_ext.runtime.process import ProcessShared
 
 GREEDY = 16
@@ -38,17 +38,21 @@ class Turns:
         self.arrivals = Arrivals(rng, is_poisson)
         self._waiting: OrderedDict[Takes, None] = OrderedDict()
         self._present: set[Takes] = set()
-        self._most_present = 0
+        self._rate = 0.0
+        """Messages a second that are wanted; the schedule's is 0 as long as nobody is here."""
+        self._present_sum = Integral()
+        self._left_out = Integral()
+        self._had_users = False
         self._returned: list[float] = []
         """Due times of turns whose users could not take them."""
         self._timer: Any = None
         self._timer_s = math.inf
         self._in_a_row = 0
         self._is_closed = False
-        self.skipped = 0
-        """Messages that were left out, because there were no users, or too few yet."""
         self.taken = 0
         """Messages that a user has begun with."""
+        self.unsent = 0
+        """Messages that were due and that nobody had said when the run ended; see `stop`."""
 
     @property
     def present(self) -> int:
@@ -64,15 +68,32 @@ class Turns:
         """The loop has been given to others."""
         self._in_a_row = 0
 
+    def user_seconds(self, now_s: float) -> float:
+        """What `present` has added up to."""
+        return self._present_sum.total(now_s)
+
+    def left_out(self, now_s: float) -> int:
+        """Messages that were left out so far, because those who had been here were all gone."""
+        return int(self._left_out.total(now_s))
+
     def behind(self, now_s: float) -> float:
         """Seconds for which the oldest message that nobody has said has been due; 0: there is none."""
-        return self.arrivals.behind(now_s) if self._present else 0.0
+        late_s = self.arrivals.behind(now_s)
+        return max(late_s, now_s - self._returned[-1]) if self._returned else late_s
 
     def change_rate(self, now_s: float, rate: float) -> None:
         """Messages a second of this process, from now on."""
-        if rate != self.arrivals.rate:
-            self.arrivals.change(now_s, rate)
-            self._arm()
+        if rate == self._rate or self._is_closed:
+            return
+        self._rate = rate
+        self._set_out(now_s)
+
+    def _set_out(self, now_s: float) -> None:
+        """The rate has changed, or somebody is here now, or nobody any more."""
+        self.arrivals.change(now_s, self._rate if self._present else 0.0)
+        is_left_out = self._had_users and not self._present
+        self._left_out.change(now_s, (self._rate if is_left_out else 0.0) - self._left_out.level)
+        self._arm()
 
     # ── users ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -103,20 +124,18 @@ class Turns:
     def leave(self, user: Takes) -> None:
         """``user`` is not connected any more, or talks no more; idempotent."""
         self._waiting.pop(user, None)
-        self._present.discard(user)
+        if user in self._present:
+            self._present.discard(user)
+            self._present_sum.change(monotonic(), -1)
+            if not self._present:
+                self._set_out(monotonic())
 
     def _join(self, user: Takes) -> None:
-        if not self._present:
-            self._skip()
         self._present.add(user)
-        if len(self._present) > self._most_present:
-            # There were too few users yet: that is no fault of the target's, and nothing to be caught up with.
-            self._most_present = len(self._present)
-            self._skip()
-
-    def _skip(self) -> None:
-        self.skipped += self.arrivals.skip_to(monotonic()) + len(self._returned)
-        self._returned.clear()
+        self._present_sum.change(monotonic(), 1)
+        if len(self._present) == 1:
+            self._had_users = True
+            self._set_out(monotonic())
 
     # ── turns ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,6 +185,15 @@ class Turns:
                 self._returned.sort(reverse=True)
                 self.taken -= 1
         self._arm()
+
+    def stop(self, now_s: float) -> None:
+        """The run is about to end: nothing becomes due any more, and what is due is not said any more. Idempotent."""
+        if self._is_closed:
+            return
+        self.unsent = self.arrivals.backlog(now_s) + len(self._returned)
+        self._rate = 0.0
+        self._set_out(now_s)
+        self.close()
 
     def close(self) -> None:
         """No more turns; who waits goes on waiting for its user's end. Idempotent."""

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field
 
 from locust_ext.settings.parts import Part
-from locust_ext.settings.types import Above0, Share, Weight, number
+from locust_ext.settings.types import Above0, Seed, Share, Weight, number
 
-Whole = Annotated[int, BeforeValidator(number)]
 _TIMES: Final = frozenset({"after_s", "for_s"})
 
 
@@ -32,7 +31,7 @@ class FaultSettings(Part):
     for_s: Above0 | None = None
     """Seconds; null: until the run ends."""
 
-    seed: Whole | None = None
+    seed: Seed | None = None
     """Of the chances below."""
     latency_ms: Weight | None = None
     """Each message and HTTP request is handled that much later."""

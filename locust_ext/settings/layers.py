@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from locust_ext.errors import ConfigError
-from locust_ext.settings.complaints import complaint, place_of
+from locust_ext.settings.complaints import complaint, most_telling, place_in, place_of
 from locust_ext.settings.file import read_yaml, substituted
 from locust_ext.settings.realistic import over_defaults
 from locust_ext.settings.users import is_always_secret
@@ -56,7 +56,10 @@ def layer(document: Any, source: str, *, is_file: bool, environ: Mapping[str, st
     if not isinstance(document, dict):
         raise ConfigError("expected a mapping of keys", source=source, value=document)
     secrets: set[str] = set()
-    document = substituted(document, "", source, os.environ if environ is None else environ, secrets)
+    try:
+        document = substituted(document, "", source, os.environ if environ is None else environ, secrets)
+    except RecursionError:  # given in code; a file that never ends is refused when it is read
+        raise ConfigError("expected a mapping that does not hold itself", source=source) from None
     return _layer(document, source, is_file, frozenset(secrets))
 
 
@@ -93,9 +96,10 @@ def settings_of(*layers: Layer) -> Settings:
     try:
         made = Settings.model_validate(over_defaults(document))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        origin = _origin_of(place_of(first), layers)
-        raise complaint(first, origin.source, is_secret=_is_secret(first, *layers)) from None
+        first = most_telling(error.errors(include_url=False))
+        place = _layer_of(place_of(first), layers)
+        is_secret = _is_secret(first, *layers)
+        raise complaint(first, place.origin.source, is_secret=is_secret, document=place.document) from None
     return made.said_by(*(each.origin for each in layers))
 
 
@@ -106,17 +110,18 @@ def check_names(given: Layer) -> None:
     except ValidationError as error:
         for each in error.errors(include_url=False):
             if each["type"] != "missing":
-                raise complaint(each, given.origin.source, is_secret=_is_secret(each, given)) from None
+                is_secret = _is_secret(each, given)
+                raise complaint(each, given.origin.source, is_secret=is_secret, document=given.document) from None
 
 
 def _is_secret(error: ErrorDetails, *layers: Layer) -> bool:
-    key = ".".join(map(str, place_of(error)))
-    return is_always_secret(key) or any(reaches(key, each.origin.secrets) for each in layers)
+    keys = {".".join(map(str, place_in(each.document, error))) for each in layers}
+    return any(is_always_secret(key) or any(reaches(key, each.origin.secrets) for each in layers) for key in keys)
 
 
-def _origin_of(location: list[int | str], layers: Sequence[Layer]) -> Origin:
+def _layer_of(location: list[int | str], layers: Sequence[Layer]) -> Layer:
     """The last that says anything at this place, or nearest above it."""
-    return max(reversed(layers), key=lambda each: _depth(location, each.document)).origin
+    return max(reversed(layers), key=lambda each: _depth(location, each.document))
 
 
 def _depth(location: list[int | str], document: Any) -> int:

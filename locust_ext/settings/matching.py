@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 
-from locust_ext.settings.types import wrong
+from locust_ext.settings.types import exactly_one, wrong
 
 _Name = Literal["fifo", "by_id", "agent", "monitor"]
 """The rules that need no parameters."""
@@ -68,7 +68,7 @@ _Replies = Annotated[
 class CorrelationSettings(BaseModel):
     """Which reply answers which request; one of by_id, by_type, by_field and named."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=exactly_one(*_WAYS))
 
     by_id: str | None = None
     """The field in which the reply repeats the request's id; a request without one gets one."""
@@ -109,7 +109,7 @@ Correlate = Annotated[
 class FanOutRule(BaseModel):
     """The push that a message with a marker in it brings to all connections of its channel."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     event: str
     """Name of the push."""

@@ -13,7 +13,7 @@ from locust_ext.settings.types import Above0, Share, Weight, number, wrong
 class Part(BaseModel):
     """A part of the file: fixed once it is read, and without keys that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class GeneratorSettings(Part):

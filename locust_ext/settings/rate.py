@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from locust_ext.settings.types import Above0, Weight, wrong
+from locust_ext.settings.types import Above0, Weight, exactly_one, wrong
 
 
 class RateStageSettings(BaseModel):
     """A part of the plan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     for_s: Above0
     """How long it lasts, in seconds."""
@@ -25,7 +25,7 @@ class RateStageSettings(BaseModel):
 class RateSettings(BaseModel):
     """Messages a second over all users and workers; one of the three ways to say it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=exactly_one("per_s", "stages", "per_user"))
 
     per_s: Above0 | None = None
     """All the time. ``rate: 2000`` says the same as ``rate: {per_s: 2000}``; ``--ext-rate`` wins."""

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from locust_ext.errors import ConfigError
 from locust_ext.settings.parts import Part
-from locust_ext.settings.types import Above0, Bytes, Seconds, Share, Weight, base_url, mix_of_generators, number, wrong
+from locust_ext.settings.types import Above0, BaseUrl, Bytes, Seconds, Share, Weight, mix_of_generators, number, wrong
 
 if TYPE_CHECKING:
     from locust_ext.settings.whole import Settings
@@ -114,7 +114,7 @@ class RealisticSettings(Part):
 
     time_scale: Above0 = 1.0
     """Multiplies interval_s, connected_s and away_s of every profile: under 1 for short demonstrations."""
-    agent_host: Annotated[str | None, AfterValidator(base_url)] = None
+    agent_host: BaseUrl = None
     """Base URL of an agent channel on another port; null: the host of the run. ``--ext-agent-host`` wins."""
     context: ContextSettings = ContextSettings()
     shares: ActionShares = ActionShares()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, WithJsonSchema
 
-from locust_ext.settings.types import wrong
+from locust_ext.settings.types import NAMES, wrong
 
 _Schema = dict[str, Any]
 
@@ -39,8 +39,8 @@ RULE_SCHEMA: Final[_Schema] = {
     "type": "object",
     "properties": {
         "name": _told("In reports and in the log; each once.", **_TEXT, maxLength=200),
-        "metric": _told("What is judged: locust-ext metrics lists them.", **_TEXT),
-        "where": _told("Which part of the run: all that is named must hold.", **WHERE_SCHEMA),
+        "metric": _told("What is judged: locust-ext metrics lists them.", **{NAMES: "metrics", "form": "name"}),
+        "where": _told("Which part of the run: all that is named must hold.", anyOf=[WHERE_SCHEMA, {"type": "null"}]),
         "window": _told(
             "Seconds looked back on, such as 10s or 1m; run: judged at the end only.", **_TIME, default="10s"
         ),
@@ -65,6 +65,7 @@ RULE_SCHEMA: Final[_Schema] = {
         ),
     },
     "required": ["name", "metric"],
+    "anyOf": [{"required": [key]} for key in ("warning", "critical", "low_warning", "low_critical")],
     "additionalProperties": False,
 }
 _LIST: Final[_Schema] = {"type": "array", "items": RULE_SCHEMA, "minItems": 1, "maxItems": 1000}

@@ -8,16 +8,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from locust_ext.settings.parts import Part
-from locust_ext.settings.types import Above0, base_url, number, wrong
+from locust_ext.settings.types import EMBEDDED as EMBEDDED, MOST_S, MOST_USERS, NAMES, Above0, Host, Seed, number, wrong
 
-EMBEDDED: Final = "embedded"
-"""Instead of an address: the reference server that the run starts and stops."""
 _TEXT: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 _REQUESTS: Final = re.compile(r"[1-9][0-9_]*(/user)?", re.ASCII)
-_PATTERN: Final = r"^([0-9]+h)?([0-9]+m)?([0-9]+(\.[0-9]+)?s)?$"
+_PATTERN: Final = r"^\s*([0-9]+h)?([0-9]+m)?([0-9]+(\.[0-9]+)?s)?\s*$"
 
 
 def seconds(value: Any) -> Any:
@@ -45,10 +43,6 @@ def _bound(value: Any) -> Any:
     return text
 
 
-def _host(value: str | None) -> str | None:
-    return value if value == EMBEDDED else base_url(value)
-
-
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -57,14 +51,14 @@ _Moment = {"type": "string", "pattern": _PATTERN, "minLength": 2}
 Time = Annotated[
     float,
     BeforeValidator(seconds),
-    Field(gt=0, allow_inf_nan=False),
+    Field(gt=0, le=MOST_S, allow_inf_nan=False),
     WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, _Moment]}),
 ]
 """Seconds above 0, also as Locust's texts: 90s, 20m, 1h30m."""
 TimeOrNone = Annotated[
     float,
     BeforeValidator(seconds),
-    Field(ge=0, allow_inf_nan=False),
+    Field(ge=0, le=MOST_S, allow_inf_nan=False),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, _Moment]}),
 ]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -77,12 +71,20 @@ Requests = Annotated[
 ]
 
 
+_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"],
+    BeforeValidator(_lower),
+    WithJsonSchema({"enum": [each for name in _LEVELS for each in (name, name.capitalize(), name.upper())]}),
+]
+
+
 class RunSettings(Part):
     """Defaults of the command line's flags: of Locust's own, and of ours. Without a key: the flag's own default."""
 
-    host: Annotated[str | None, AfterValidator(_host)] = None
+    host: Host = None
     """Base URL of the target, or ``embedded``: the reference server. ``--host`` wins, ``users.CLASS.host`` too."""
-    users: Annotated[int, BeforeValidator(number), Field(ge=1)] | None = None
+    users: Annotated[int, BeforeValidator(number), Field(ge=1, le=MOST_USERS)] | None = None
     """How many there are; a shape says it instead. ``--users`` wins."""
     spawn_rate: Above0 | None = None
     """Users a second that come at the start; a shape says it instead. ``--spawn-rate`` wins."""
@@ -96,11 +98,9 @@ class RunSettings(Part):
     """So many seconds at the start are kept apart from every figure. ``--ext-warmup`` wins."""
     wait_for_target_s: Above0 | None = None
     """So long the start waits for the target to answer. ``--ext-wait-for-target`` wins."""
-    seed: Annotated[int, BeforeValidator(number)] | None = None
+    seed: Seed | None = None
     """Of the users' random numbers, for runs that can be repeated. ``--ext-seed`` wins."""
-    log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)] | None = (
-        None
-    )
+    log_level: LogLevel | None = None
     """The least important lines that the log has. ``--loglevel`` wins."""
     profiles: Annotated[dict[str, Above0], Field(min_length=1)] | None = None
     """Shares of the profiles of a realistic user; who is not named gets no users. ``--ext-profiles`` wins."""
@@ -124,5 +124,7 @@ class ReportSettings(Part):
     """The folder that the reports are written to. ``--ext-report-dir`` wins."""
     baseline: Annotated[str, Field(min_length=1)] | None = None
     """The ``summary.json`` of an earlier run: a regression against it gives exit code 5. ``--ext-baseline`` wins."""
-    formats: Annotated[list[str], Field(min_length=1)] | None = None
+    formats: (
+        Annotated[list[Annotated[str, WithJsonSchema({NAMES: "reports", "form": "name"})]], Field(min_length=1)] | None
+    ) = None
     """Names of the files that are written, such as ``summary.json``; null: all of them."""

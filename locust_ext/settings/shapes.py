@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from locust_ext.settings.types import Above0, Weight, number, wrong
+from locust_ext.settings.types import MOST_S, MOST_USERS, Above0, Weight, exactly_one, number, wrong
 
 
 def held_or_0(seconds: float) -> float:
@@ -27,9 +27,9 @@ def less_than_all(share: float) -> float:
     return share
 
 
-Users = Annotated[int, BeforeValidator(number), Field(ge=0)]
-Count = Annotated[int, BeforeValidator(number), Field(ge=1)]
-Held = Annotated[float, BeforeValidator(number), Field(ge=1, allow_inf_nan=False)]
+Users = Annotated[int, BeforeValidator(number), Field(ge=0, le=MOST_USERS)]
+Count = Annotated[int, BeforeValidator(number), Field(ge=1, le=MOST_USERS)]
+Held = Annotated[float, BeforeValidator(number), Field(ge=1, le=MOST_S, allow_inf_nan=False)]
 """Seconds of a level: Locust looks at a shape once a second."""
 HeldOr0 = Annotated[float, BeforeValidator(number), AfterValidator(held_or_0)]
 """The same, or 0 for not at all."""
@@ -37,7 +37,7 @@ Ratio = Annotated[float, BeforeValidator(number), AfterValidator(less_than_all)]
 
 
 class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SteadySettings(_Shape):
@@ -82,8 +82,8 @@ class RampSettings(_Shape):
 class StressSettings(_Shape):
     """A search for the most users that the target sustains: up until a criterion breaks, then between good and bad.
 
-    Without `p95_ms`, `average_ms`, `error_ratio`, `connect_failure_ratio` and a rule that can serve, a step breaks where
-    p95 is above 500 ms or the error ratio above 5 %.
+    A step breaks where more than 5 % of the operations or of the connects fail, unless said otherwise; where none of the
+    operations was answered; and, without `p95_ms`, `average_ms` and a rule that can serve, where p95 is above 500 ms.
     """
 
     max_users: Count
@@ -101,13 +101,14 @@ class StressSettings(_Shape):
     max_step_s: Held | None = None
     """null: six times `step_s`."""
     p95_ms: Above0 | None = None
-    """A step breaks where 95 % of the answers do not keep to so many milliseconds ("target latency")."""
+    """A step breaks where 95 % of the answers do not keep to so many milliseconds ("target latency"); null: to 500, or to
+    `average_ms`, or to the rules."""
     average_ms: Above0 | None = None
     """Milliseconds that the answers may take on average."""
-    error_ratio: Ratio | None = None
-    """Failed share of the operations, 0 to 1 ("error threshold")."""
-    connect_failure_ratio: Ratio | None = None
-    """Failed share of the connects, 0 to 1."""
+    error_ratio: Ratio | None = 0.05
+    """Failed share of the operations, 0 to 1 ("error threshold"); null: they may fail."""
+    connect_failure_ratio: Ratio | None = 0.05
+    """Failed share of the connects, from when the step's users were asked for, 0 to 1; null: they may fail."""
     rules: Annotated[bool, Field(strict=True)] = True
     """The critical limits of the run's rules are criteria too."""
     precision: Count | None = None
@@ -155,6 +156,8 @@ class StageSettings(_Shape):
 
 class ShapeSettings(_Shape):
     """Exactly one of them."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("steady", "burst", "ramp", "realistic", "stress", "stages"))
 
     steady: SteadySettings | None = None
     burst: BurstSettings | None = None

@@ -12,12 +12,21 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from locust_ext.settings.matching import Confirm, Correlate, FanOutSettings, Texts
-from locust_ext.settings.types import Above0, Weight, base_url, number, wrong
+from locust_ext.settings.types import (
+    MOST_S,
+    MOST_USERS,
+    NAMES,
+    Above0,
+    BaseUrl,
+    Host,
+    Weight,
+    exactly_one,
+    number,
+    wrong,
+)
 
 Kind = Literal["agent", "websocket", "socketio", "context", "realistic"]
 KIND_NAMES: Final[tuple[str, ...]] = get_args(Kind)
-NAMES: Final = "x-names-of"
-"""Stands in the models' JSON Schema where names of a table do that is not known here; `json_schema` fills them in."""
 SECRET_KEYS: Final = ("token", "headers", "auth", "proxy")
 """Those of a user class whose values are never shown, wherever they come from."""
 _SECRET_PATH: Final = re.compile(rf"users\.[^.]+\.({'|'.join(SECRET_KEYS)})(\.|$)|rules\.webhook\.url$")
@@ -55,7 +64,7 @@ def _think_time(value: Any) -> Any:
             value = float(value)
         except ValueError:
             raise wrong("expected seconds, or a pair [low, high] of them") from None
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")):
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_S):
         return value
     if isinstance(value, list | tuple) and len(value) == 2:
         low, high = (_think_time(each) for each in value)
@@ -64,7 +73,7 @@ def _think_time(value: Any) -> Any:
     raise wrong("expected seconds, or a pair [low, high] of them")
 
 
-_SECONDS_SCHEMA: Final = {"type": "number", "minimum": 0}
+_SECONDS_SCHEMA: Final = {"type": "number", "minimum": 0, "maximum": MOST_S}
 ThinkTime = Annotated[
     Any,
     AfterValidator(_think_time),
@@ -82,11 +91,13 @@ ThinkTime = Annotated[
 
 
 class _OfUsers(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class PacingSettings(_OfUsers):
     """How often a user speaks; one of the two models."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("closed_loop", "open_loop"))
 
     closed_loop: ThinkTime = None
     """Seconds of think time after a reply, or [low, high] to draw them from."""
@@ -104,23 +115,16 @@ class PacingSettings(_OfUsers):
         return self
 
 
-def _host(value: str | None) -> str | None:
-    return value if value == "embedded" else base_url(value)
-
-
 def _filled(value: str | None) -> str | None:
     if value is not None and not value.strip():
         raise wrong("expected a text that is not empty")
     return value
 
 
-def _texts(value: Any) -> Any:
-    """Header values may be written as numbers."""
-    if isinstance(value, dict):
-        return {
-            key: str(each) if isinstance(each, int | float) and not isinstance(each, bool) else each
-            for key, each in value.items()
-        }
+def _quoted(value: Any) -> Any:
+    """Of a number YAML does not tell how it was written: 0123 is 83 to it."""
+    if not isinstance(value, str):
+        raise wrong("expected a text, in quotes")
     return value
 
 
@@ -137,12 +141,18 @@ def _headers(headers: dict[str, str] | None) -> dict[str, str] | None:
 
 
 Text = Annotated[str, AfterValidator(_filled)]
-Count = Annotated[int, BeforeValidator(number), Field(ge=1)]
-Some = Annotated[int, BeforeValidator(number), Field(ge=0)]
+Count = Annotated[int, BeforeValidator(number), Field(ge=1, le=10**9)]
+Some = Annotated[int, BeforeValidator(number), Field(ge=0, le=MOST_USERS)]
+
+
+def _not_null(key: str) -> dict[str, Any]:
+    return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
 
 
 class UserSettings(_OfUsers):
     """What one user class is and does, instead of what its code says; what is left out stays as it is there."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"allOf": [_not_null("think_time"), _not_null("pacing")]}})
 
     kind: Kind | None = None
     """What the class is: in locustfiles/scenario.py it is made so, in another locustfile it has to be so already."""
@@ -150,7 +160,7 @@ class UserSettings(_OfUsers):
     """Its part of all users, beside the weights of the other classes; 0: none of it is started."""
     fixed_count: Some | None = None
     """Exactly so many users of it, whatever the weights; 0: the weight counts."""
-    host: Annotated[str | None, AfterValidator(_host)] = None
+    host: Host = None
     """Base address of this class's server, or "embedded". ``--host`` wins."""
 
     generator: Generator = None
@@ -168,7 +178,7 @@ class UserSettings(_OfUsers):
     """Path of the WebSocket, with ``{client_id}`` filled in for each user."""
     monitor_path: Text | None = None
     """Path of an agent platform's monitor channel."""
-    agent_host: Annotated[str | None, AfterValidator(base_url)] = None
+    agent_host: BaseUrl = None
     """Base address of the agent channel where it is not the host. ``--ext-agent-host`` wins."""
     heartbeat_s: Weight | None = None
     """Seconds of its own silence after which an agent platform's client sends ``heartbeat``; 0: it never does."""
@@ -202,7 +212,7 @@ class UserSettings(_OfUsers):
     inbox_policy: Literal["drop_oldest", "close"] | None = None
     """What happens at a full inbox."""
 
-    headers: Annotated[dict[str, str] | None, BeforeValidator(_texts), AfterValidator(_headers)] = Field(
+    headers: Annotated[dict[str, Annotated[str, BeforeValidator(_quoted)]] | None, AfterValidator(_headers)] = Field(
         default=None, repr=False
     )
     """Of the upgrade, and of each HTTP request. Values are never shown."""
@@ -230,7 +240,11 @@ class UserSettings(_OfUsers):
         return self
 
 
-Lifecycle = Annotated[dict[str, Any], AfterValidator(_parameters), WithJsonSchema({NAMES: "patterns", "form": "by name"})]
+Lifecycle = Annotated[
+    dict[str, Any], AfterValidator(_parameters), WithJsonSchema({NAMES: "patterns", "form": "by name"})
+]
 """Parameters of patterns that are given by their name alone."""
-Messages = Annotated[dict[str, Any], AfterValidator(_parameters), WithJsonSchema({NAMES: "generators", "form": "by name"})]
+Messages = Annotated[
+    dict[str, Any], AfterValidator(_parameters), WithJsonSchema({NAMES: "generators", "form": "by name"})
+]
 """Parameters of generators that are given by their name alone."""

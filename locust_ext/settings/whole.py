@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Final
 
 import orjson
 from pydantic import Field, PrivateAttr
 
+from locust_ext.masking import hide
 from locust_ext.settings.embedded import EmbeddedSettings
 from locust_ext.settings.parts import (
     BaselineSettings,
@@ -25,6 +28,10 @@ from locust_ext.settings.rules import Rules
 from locust_ext.settings.run import ReportSettings, RunSettings, Text, TimeoutSettings
 from locust_ext.settings.shapes import ShapeSettings
 from locust_ext.settings.users import Lifecycle, Messages, UserSettings, is_always_secret
+
+_IN_BRACKETS: Final = re.compile(r"\[(\d+)\]")
+_ONE_OF_FAULTS: Final = re.compile(r"^embedded\.faults\.\d+")
+"""In the file it may be a mapping, instead of a list of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +97,13 @@ class Settings(Part):
         return next((each for each in reversed(self._origins) if reaches(key, each.keys)), None)
 
     def is_secret(self, *keys: str) -> bool:
-        """Whether the value at this path came from an environment variable, holds one that did, or is a token or the like."""
-        key = ".".join(part for part in keys if part)
-        return is_always_secret(key) or any(reaches(key, each.secrets) for each in self._origins)
+        """Whether the value at this path came from an environment variable, holds one that did, or is a token or the like.
+
+        Places in lists are ``rules.0.name`` or ``rules[0].name``.
+        """
+        key = _IN_BRACKETS.sub(r".\1", ".".join(part for part in keys if part))
+        either = {key, _ONE_OF_FAULTS.sub("embedded.faults", key)}
+        return is_always_secret(key) or any(reaches(one, each.secrets) for one in either for each in self._origins)
 
     def __eq__(self, other: object) -> bool:
         """Whether they say the same, wherever they come from."""
@@ -120,7 +131,18 @@ def unpacked(text: str) -> Settings:
         Origin(each["source"], each["is_file"], frozenset(each["keys"]), frozenset(each["secrets"]))
         for each in document["origins"]
     )
-    return Settings.model_validate(document["settings"]).said_by(*origins)
+    made = Settings.model_validate(document["settings"]).said_by(*origins)
+    _hide_below(document["settings"], "", made)
+    return made
+
+
+def _hide_below(value: Any, key: str, settings: Settings) -> None:
+    """What came from an environment variable of the master's is hidden in the errors of its workers, too."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        _hide_below(item, f"{key}.{name}".lstrip("."), settings)
+    if isinstance(value, str) and settings.is_secret(key):
+        hide(value)
 
 
 def reaches(key: str, paths: Iterable[str]) -> bool:

@@ -22,8 +22,10 @@ HURRY_S: Final = 10.0
 LEFT_S: Final = 3.0
 """How long workers may outlast their master."""
 _LAST_BYTES: Final = 65_536
-_PREFIX: Final = re.compile(r"^\[[^\]]*\] \S*/[A-Z]+/\S+: ")
-"""What Locust's log puts before a line."""
+_PREFIX: Final = re.compile(r"^\[[^\]]*\] \S*/([A-Z]+)/\S+: ")
+"""What Locust's log puts before a line, with its level."""
+_NO_WORDS: Final = ("INFO", "DEBUG")
+"""Levels of lines that say nothing of why a process ended."""
 _RUN_TIME: Final = re.compile(rb"Run time limit set to (\d+) seconds")
 
 
@@ -111,13 +113,14 @@ class ScenarioProcess:
         return float(found[1]) if found is not None else None
 
     def last_words(self) -> str:
-        """The last line of its log that speaks of an error, or else the last one."""
+        """The last line of its log that speaks of an error, or else the last that may say why it ended; or nothing."""
         try:
             with self.log.open("rb") as said:
                 said.seek(max(0, said.seek(0, os.SEEK_END) - _LAST_BYTES))
                 lines = said.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
+        lines = [line for line in lines if (logged := _PREFIX.match(line)) is None or logged[1] not in _NO_WORDS]
         lines = [_PREFIX.sub("", line).strip().replace("__main__.py: ", "locust: ", 1) for line in lines]
         lines = [line for line in lines if line]
         errors = [line for line in lines if "error" in line.lower()]

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from locust_ext.core.alerts.rules_file import rules_of
 from locust_ext.core.lifecycle import PATTERNS
 from locust_ext.core.messages import GENERATORS
 from locust_ext.errors import ConfigError
@@ -77,16 +78,39 @@ def test_every_key_of_a_user_class_says_what_it_means() -> None:
         "realistic: {profiles: {active: {share: 1}}}",
         "rate: 2000",
         "lifecycle: {bursty: {messages: 20}}\nmessages: {mixed: {event: 3, ping: 1}}",
+        "",
+        "# nothing",
+        "run: {users: '50', seed: ' 3 ', run_time: '90', stop_timeout: ' 90s ', log_level: DEBUG}",
+        "run: {users: 1_000, spawn_rate: '1e3', log_level: Info, profiles: {active: '0.3'}}",
+        "users: {Crowd: {think_time: ['0.5', 2], compression: 'yes', verify_tls: 1, weight: 1e3}}",
+        "users: {Crowd: {pacing: {open_loop: 3, closed_loop: null}, generator: {mixed: {metadata: true, weights: {ping: 1}}}}}",
+        "shape: {ramp: null, burst: {base_users: 1, burst_users: '2'}}",
+        "embedded: {faults: {jitter_ms: '5', seed: null}}",
+        "exporter: {buckets_s: [1, '2']}",
+        "rules: [{name: a, metric: target.own_per_second, critical: 1/s, where: null, hysteresis: '0.1', resolve_after: '2'}]",
+        "rules: [{name: a, metric: rate, low_critical: 1/s, warning: null, record: 'true', where: {worker: 3, type: [WS]}}]",
+        "rate: {per_s: null, stages: [{for_s: '1', rate: 0}]}",
+        "report: {formats: [summary.json, '${F}']}",
+        "run: {host: embedded}\nusers: {Crowd: {host: 'WSS://x', agent_host: '${H}'}}",
     ],
 )
 def test_an_editor_finds_nothing_wrong_with_what_is_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    for name, value in {"USERS": "5", "T": "1", "W": "2", "HIGH": "3", "P": "true", "C": "fifo"}.items():
+    for name, value in {
+        "USERS": "5",
+        "T": "1",
+        "W": "2",
+        "HIGH": "3",
+        "P": "true",
+        "C": "fifo",
+        "F": "x",
+        "H": "http://h",
+    }.items():
         monkeypatch.setenv(name, value)
     assert complaints(yaml.safe_load(text)) == []
     (tmp_path / "s.yaml").write_text(text)
-    load_settings(tmp_path / "s.yaml")
+    rules_of(load_settings(tmp_path / "s.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -102,6 +126,22 @@ def test_an_editor_finds_nothing_wrong_with_what_is_right(
         ("run: {users: many}", "$.run.users"),
         ("lifecycle: {churm: {}}", "$.lifecycle"),
         ("run: {userss: 5}", "$.run"),
+        ("run: {host: 'localhost:80'}", "$.run.host"),
+        ("users: {Crowd: {host: 'ftp://x'}}", "$.users.Crowd.host"),
+        ("users: {Crowd: {headers: {X: 1}}}", "$.users.Crowd.headers"),
+        ("users: {Crowd: {think_time: 1, pacing: {open_loop: 1}}}", "$.users.Crowd"),
+        ("users: {Crowd: {pacing: {open_loop: 1, closed_loop: 1}}}", "$.users.Crowd.pacing"),
+        ("users: {Crowd: {correlate: {by_id: a, named: fifo}}}", "$.users.Crowd.correlate"),
+        ("users: {Crowd: {generator: {event: {pingss: 1}}}}", "$.users.Crowd.generator"),
+        ("lifecycle: {bursty: {message: 1}}", "$.lifecycle.bursty"),
+        ("messages: {mixed: {evnt: 1}}", "$.messages.mixed"),
+        ("shape: {}", "$.shape"),
+        ("shape: {burst: {burst_users: 1}, steady: {users: 1}}", "$.shape"),
+        ("rate: {per_s: 1, per_user: 1}", "$.rate"),
+        ("report: {formats: [summary.jsn]}", "$.report.formats"),
+        ("rules: [{name: a, metric: latency_p59, critical: 1}]", "$.rules"),
+        ("rules: [{name: a, metric: latency_p95}]", "$.rules"),
+        ("run: {users: 99999999999}", "$.run.users"),
     ],
 )
 def test_an_editor_marks_what_is_wrong(tmp_path: Path, text: str, place: str) -> None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from locust_ext.core.rate import Arrivals, RateStage, StagedRate, mean_rate, shares
+from locust_ext.core.rate import Arrivals, Integral, RateStage, StagedRate, mean_rate, shares
 
 
 def arrivals(rate: float, is_poisson: bool = False, seed: int = 1) -> Arrivals:
@@ -79,12 +79,22 @@ def test_before_any_rate_nothing_is_due() -> None:
     assert Arrivals(random.Random(1)).due_s == math.inf
 
 
-def test_a_backlog_can_be_left_out_and_is_counted() -> None:
+def test_a_backlog_is_counted_and_stays() -> None:
     schedule = arrivals(10.0)
     schedule.change(101.0, 100.0)
-    assert schedule.skip_to(102.0) == pytest.approx(110, abs=2)
-    assert schedule.due_s == pytest.approx(102.01)
-    assert schedule.skip_to(102.0) == 0
+    first_s = schedule.due_s
+    assert schedule.backlog(102.0) == pytest.approx(110, abs=2)
+    assert schedule.backlog(first_s - 0.001) == 0
+    assert schedule.take() == first_s
+
+
+def test_users_who_come_and_go_add_up_to_user_seconds() -> None:
+    users = Integral()
+    users.change(10.0, 2)
+    users.change(12.0, 1)
+    assert users.total(13.0) == 2 * 2 + 3
+    users.change(14.0, -3)
+    assert (users.level, users.total(20.0)) == (0, 2 * 2 + 3 * 2)
 
 
 @given(

@@ -190,13 +190,13 @@ def test_a_stage_says_which_classes_its_users_are_of() -> None:
     [
         ([], "stages: expected a list of stages"),
         ("ab", "stages: expected a list of stages"),
-        ([5], "stages.0: expected a stage"),
-        ([{"users": 1, "time": 5}], "stages.0.time: unknown key, expected one of users, time_s, rate, user_classes"),
-        ([{"time_s": 5}], "stages.0.users: this key is required"),
-        ([{"users": 1, "time_s": 5}, {"users": -1}], "stages.1.users: expected a whole number of at least 0"),
-        ([{"users": 1}, {"users": 2}], "stages.0.time_s: expected seconds: another stage follows"),
-        ([{"users": 1, "rate": 0}], "stages.0.rate: expected users a second, more than 0"),
-        ([{"users": 1, "user_classes": "A"}], "stages.0.user_classes: expected a list of names"),
+        ([5], "stages[0]: expected a stage"),
+        ([{"users": 1, "time": 5}], "stages[0].time: unknown key, expected one of users, time_s, rate, user_classes"),
+        ([{"time_s": 5}], "stages[0].users: this key is required"),
+        ([{"users": 1, "time_s": 5}, {"users": -1}], "stages[1].users: expected a whole number of at least 0"),
+        ([{"users": 1}, {"users": 2}], "stages[0].time_s: expected seconds: another stage follows"),
+        ([{"users": 1, "rate": 0}], "stages[0].rate: expected users a second, more than 0"),
+        ([{"users": 1, "user_classes": "A"}], "stages[0].user_classes: expected a list of names"),
     ],
 )
 def test_wrong_stages_are_named_by_their_number(stages: Any, said: str) -> None:

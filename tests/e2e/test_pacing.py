@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.runs import Finished, Locust, assert_balanced, free_port, headless, run_local, server
+from tests.e2e.runs import ROOT, Finished, Locust, assert_balanced, free_port, headless, run_local, server
 
 pytestmark = pytest.mark.e2e
 
@@ -87,9 +87,11 @@ def test_fifty_connections_at_1000_a_second_show_a_stall_of_2_s_as_theory_predic
     rate, stall_s = 1000, 2.0
     path = written(tmp_path, SPEAKERS)
     with server() as target:
-        target.misbehave(stall={"after_s": 4, "for_s": stall_s})
         arguments = headless(50, 9, "-s", "5", "--host", target.url, "--ext-rate", str(rate))
-        finished = run_local(tmp_path, *arguments, locustfile=path)
+        run_of_it = Locust(*arguments, folder=tmp_path, locustfile=path)
+        run_of_it.wait_for("All users spawned")
+        target.misbehave(stall={"after_s": 2.5, "for_s": stall_s})
+        finished = run_of_it.finish()
     assert finished.code == 0, finished.output
     assert_balanced(finished)
     (ping,) = finished.operations("WS")
@@ -181,6 +183,45 @@ def test_each_user_ends_after_so_many_operations(tmp_path: Path, more: list[str]
     assert begun(finished) == 6 * 40
     assert finished.summary["connection_metrics"]["total_connections"] == 6
     assert finished.summary["run"]["ended_because"] == "the 40 operations of each user of --ext-requests were done"
+
+
+BURST = """
+shape: {stages: [{users: 10, time_s: 2}, {users: 1, time_s: 60}]}
+users: {Client: {kind: agent, generator: ping, think_time: 0.05}}
+"""
+
+
+def test_what_a_worker_has_whose_users_are_gone_is_done_by_the_others(tmp_path: Path) -> None:
+    """A burst leaves one user behind, in one of two workers. (A worker that never has one: single_connection's test.)"""
+    (tmp_path / "burst.yaml").write_text(BURST)
+    port = str(free_port())
+    words = ["--headless", "--only-summary", "--ext-report-dir", "out", "--processes", "2", "--ext-requests", "420"]
+    words += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    words += ["--ext-config", "burst.yaml"]
+    finished = run_local(tmp_path, *words, locustfile=ROOT / "locustfiles" / "scenario.py")
+    assert finished.code == 0, finished.output
+    assert_balanced(finished)
+    assert begun(finished) == 420
+    run = finished.summary["run"]
+    assert run["ended_because"] == "all 420 operations of --ext-requests were done"
+    assert "unfinished" not in run
+    assert run["duration_s"] < 15
+    assert run["workers"] == 2
+
+
+@pytest.mark.parametrize("more", [[], ["--processes", "2"]], ids=["one process", "--processes 2"])
+def test_a_run_whose_time_is_over_before_its_operations_says_how_many_there_were(
+    tmp_path: Path, more: list[str]
+) -> None:
+    arguments = headless(4, 2, "-s", "5", "--ext-requests", "100000", *more)
+    finished = run_local(tmp_path, *arguments, locustfile=written(tmp_path, SPEAKERS))
+    assert finished.code == 0, finished.output
+    told = f"{begun(finished):,} of 100,000 operations of --ext-requests had begun when the run ended"
+    assert begun(finished) > 0
+    assert finished.summary["run"]["unfinished"] == told
+    said = " ".join(finished.output.split())
+    assert f"Not done {told}" in said
+    assert f"Verdict not all was done: {told}" in said
 
 
 def test_a_rate_and_a_number_of_operations_together_take_their_time(tmp_path: Path) -> None:

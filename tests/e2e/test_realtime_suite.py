@@ -56,13 +56,12 @@ class Run:
 
 
 PASSING = {
-    "single": Run("single_connection", 30),
-    "concurrent": Run("concurrent_connections", 7, in_yaml=True, processes=2),
-    "sustained": Run("sustained_stress", 13, users=40),
-    "mixed": Run("mixed_protocol", 7, in_yaml=True, users=20),
-    "fan-out": Run("fan_out", 7, processes=2),
-    "failover": Run("failover", 10, in_yaml=True, processes=2, changed=OUTAGE),
-    "churn": Run("churn", 5, processes=2),
+    "single": Run("single_connection", 30, processes=2),  # one of the workers has no user
+    "concurrent": Run("concurrent_connections", 6, in_yaml=True),
+    "sustained": Run("sustained_stress", 13, users=20),
+    "mixed": Run("mixed_protocol", 6, in_yaml=True, users=20),
+    "fan-out": Run("fan_out", 6, processes=2),
+    "failover": Run("failover", 10, in_yaml=True, changed=OUTAGE),
 }
 MISTREATED: Mapping[str, tuple[Run, Mapping[str, object]]] = {
     "refuses": (Run("concurrent_connections", 5), {"refuse_upgrades": True}),
@@ -70,7 +69,7 @@ MISTREATED: Mapping[str, tuple[Run, Mapping[str, object]]] = {
     "is slow": (Run("mixed_protocol", 6, in_yaml=True, users=20), {"latency_ms": 600}),
     "tells late": (Run("fan_out", 7, in_yaml=True), {"latency_ms": 700}),
     "errs": (Run("single_connection", 20, in_yaml=True), {"error_ratio": 0.2, "seed": 1}),
-    "stays": (Run("failover", 4), {}),
+    "stays": (Run("failover", 4, in_yaml=True), {}),
 }
 """What the server does -> the run, and the faults of its server."""
 
@@ -156,7 +155,7 @@ def test_a_hundred_connections_are_open_at_once(runs: Mapping[str, Future[Finish
 
 def test_everybody_is_still_connected_at_the_end_of_sustained_stress(runs: Mapping[str, Future[Finished]]) -> None:
     finished = passed("sustained", runs)
-    assert finished.summary["connection_metrics"]["successful_connections"] == 40
+    assert finished.summary["connection_metrics"]["successful_connections"] == 20
     assert finished.summary["connection_metrics"]["dropped"] == 0
 
 
@@ -193,12 +192,6 @@ def test_users_go_to_the_backup_and_the_report_says_how_long_they_were_away(
     assert "The embedded server from now on: well" in finished.output
 
 
-def test_visitors_come_and_go(runs: Mapping[str, Future[Finished]]) -> None:
-    finished = passed("churn", runs)
-    assert finished.summary["connection_metrics"]["successful_connections"] > 40
-    assert finished.summary["connection_metrics"]["peak_open"] <= 20
-
-
 @pytest.mark.parametrize(
     ("does", "failed"),
     [
@@ -228,6 +221,7 @@ def test_an_embedded_backup_of_a_server_of_ones_own_is_refused_before_the_run(tm
     finished = Run("failover", 3, host="http://127.0.0.1:1").finish(tmp_path / "run")
     assert finished.code == 1, finished.output
     assert [line for line in finished.output.splitlines() if "error" in line] == [
-        "locust-ext: error: Client.pattern.backups: expected addresses of your own backups: an embedded one stands in for "
-        "the embedded server only (got 'embedded')"
+        "locust-ext: error: Client.pattern.backups: expected addresses of your own backups (the failover scenario takes "
+        "them from the environment variable BACKUPS): an embedded one stands in for the embedded server only "
+        "(got 'embedded')"
     ]

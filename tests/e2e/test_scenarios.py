@@ -22,13 +22,22 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 LANES = 4
 """Runs side by side: most of the time each waits."""
-RUN_S = 3
+RUN_S = 2
 README = (ROOT / "README.md").read_text()
 _SECTION = re.search(r"^## Scenarios\n(.*?)^## ", README, re.M | re.S)
 _ROW = re.compile(r"^\| `(\w+)` \| [^|]+ \| `([^`|]+)` \|$", re.M)
 TABLE: Mapping[str, str] = dict(_ROW.findall(_SECTION[1] if _SECTION else ""))
 """Scenario -> its command."""
 WAYS = ("alone", "two workers", "yaml")
+CONTEXT = {
+    "context_reads": (30, {"GET /ctx", "GET /ctx/all", "GET /ctx/history"}),
+    "context_writes": (30, {"POST /ctx"}),
+    "context_mixed": (30, {"GET /ctx", "POST /ctx"}),
+    "context_dumps": (20, {f"POST /ctx/dump {each}" for each in ("json", "pretty", "csv", "txt")}),
+    "context_memory": (20, {"POST /ctx"}),  # in so short a time nobody has set all of its entries
+    "context_percentiles": (20, {"GET /ctx", "POST /ctx"}),
+}
+"""The context-server suite: users, and operations."""
 PROVOKES = frozenset(("failover", "churn", "stress", "sustained_stress"))
 """Failures belong to what these show."""
 
@@ -102,3 +111,9 @@ def test_a_scenario_runs_and_ends_by_itself(name: str, way: str, runs: Mapping[s
     if name not in PROVOKES:
         assert summary["error_metrics"]["total"] == 0, summary["error_metrics"]
     assert finished.code in explained(summary), (finished.code, finished.output)
+    if name == "churn":
+        assert summary["connection_metrics"]["successful_connections"] > 20
+        assert summary["connection_metrics"]["peak_open"] <= 20
+    if name in CONTEXT:
+        assert summary["run"]["users"] == CONTEXT[name][0]
+        assert {f"{each['type']} {each['name']}" for each in finished.operations()} <= CONTEXT[name][1]

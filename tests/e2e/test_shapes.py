@@ -140,7 +140,7 @@ def test_a_shape_that_is_broken_off_leaves_its_whole_report(
         ("", ["--reset-stats"], STAGES, "--reset-stats: expected no Stages shape beside it"),
         (RAMP, ["--reset-stats"], "{}", "--reset-stats: expected no Load shape beside it"),
         (RAMP.replace("steps,", "stepps,"), [], "{}", "Load.stepps: unknown parameter, expected one of users,"),
-        ("", [], "shape: {stages: [{users: 5, tme_s: 5}]}", "shape.yaml: shape.stages.0.tme_s: unknown key"),
+        ("", [], "shape: {stages: [{users: 5, tme_s: 5}]}", "shape.yaml: shape.stages[0].tme_s: unknown key"),
     ],
 )
 def test_what_cannot_be_is_said_before_the_run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from tests.e2e.test_web_ui import Ui
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
-MS_PER_CONNECTION, P95_MS = 20, 755
-LIMIT = 37
+MS_PER_CONNECTION, P95_MS = 20, 375
+LIMIT = 18
 """Users at which the 95th percentile of the server's latency comes to the criterion."""
 ASKERS = f"""
 import locust_ext
@@ -33,7 +34,7 @@ class Asker(WebSocketUser):
         self.ws.request({{"type": "ping"}}, timeout_s=10)
 
 class Limit(shapes.Stress):
-    max_users, initial, increment, p95_ms = 200, 34, 4, {P95_MS}
+    max_users, initial, increment, p95_ms = 200, 15, 4, {P95_MS}
     step_s, confirm_s, settle_s, min_samples, precision, recovery_s = 2, CONFIRM_S, 1, 50, 1, 0
 """
 PLAYED = """
@@ -120,14 +121,16 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Loc
             running[name] = Locust(*QUIET, *flags, *more, folder=folder, locustfile=path)
             stack.callback(end, running[name])
 
-        for name, more in (("first", []), ("second", []), ("forked", forked())):
+        for name, more in (("forked", forked()), ("first", []), ("second", [])):  # the one that takes longest first
             target: Server = stack.enter_context(server())
             target.misbehave(seed=len(running), latency_ms_per_connection=MS_PER_CONNECTION)
             locustfile = ASKERS.replace("CONFIRM_S", "2" if name == "first" else "0")
             begin(name, locustfile, PATIENT, more=("--host", target.url, *more))
         by_rule = stress(max_users=24, initial=16, increment=8, precision=8)
         begin("rules", PLAYED, by_rule, RULES)
-        begin("run time", PLAYED, stress(max_users=100, initial=4, increment=1, p95_ms=500), more=("-t", "8s"))
+        endless = stress(max_users=100, initial=4, increment=1, p95_ms=500)
+        begin("run time", PLAYED, endless, more=("-t", "8s"))
+        begin("Ctrl-C", PLAYED, endless)
         begin("generator", BLOCKERS, STANDS_STILL + stress(max_users=64, initial=1, factor=16, step_s=4), ERRORS)
         port, shape = str(free_port()), stress(max_users=24, initial=16, increment=8, precision=8, p95_ms=105)
         for worker in WORKERS:
@@ -137,41 +140,18 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Loc
         yield running
 
 
-def end(run: Locust) -> None:
-    """It has ended long since, unless its test failed."""
-    if run.process.poll() is None:
-        run.process.kill()
-        run.process.wait(10)
+@pytest.fixture(scope="module", autouse=True)
+def twice(searches: dict[str, Locust], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Finished]]:
+    """A run that is stopped and started again by somebody who sits at the web UI meanwhile."""
+    with ThreadPoolExecutor(1) as somebody:
+        yield somebody.submit(_run_twice, tmp_path_factory.mktemp("web"))
 
 
-# ── in every mode, while those are going on ────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("how", ["Ctrl-C", "run time"])
-def test_what_is_known_is_told_when_the_run_ends_before(searches: dict[str, Locust], tmp_path: Path, how: str) -> None:
-    if how == "run time":
-        run = searches[how]
-    else:
-        path, flags = written(tmp_path, PLAYED, stress(max_users=100, initial=4, increment=1, p95_ms=500))
-        run = Locust(*QUIET, *flags, folder=tmp_path, locustfile=path)
-        run.wait_for("step 1: 4 users good")
-        run.signal(signal.SIGINT, to_group=True)
-    finished = run.finish(30)
-    assert finished.code == 0, finished.output
-    assert "Traceback" not in finished.output
-    found = search_of(finished)
-    assert found["outcome"] == "interrupted"
-    assert found["sustained"]["users"] >= 4
-    assert found["steps"][-1]["outcome"] == "cut_short"
-    assert "the run ended before the limit was found: sustains at least " in " ".join(finished.output.split())
-
-
-def test_it_starts_again_from_the_web_ui(tmp_path: Path) -> None:
+def _run_twice(folder: Path) -> Finished:
     port = str(free_port())
-    settings = stress(max_users=24, initial=16, increment=8, precision=8, p95_ms=195)
-    path, flags = written(tmp_path, PLAYED, settings)
+    path, flags = written(folder, PLAYED, stress(max_users=24, initial=16, increment=8, precision=8, p95_ms=195))
     own = ["--web-host", "127.0.0.1", "--web-port", port, "--ext-report-dir", "out"]
-    run = Locust(*own, *flags, folder=tmp_path, locustfile=path)
+    run = Locust(*own, *flags, folder=folder, locustfile=path)
     ui = Ui(run, f"http://127.0.0.1:{port}")
     try:
         for turn in range(2):
@@ -184,16 +164,22 @@ def test_it_starts_again_from_the_web_ui(tmp_path: Path) -> None:
     finally:
         run.signal(signal.SIGTERM)
         finished = run.finish(20)
-    assert "Traceback" not in finished.output
-    first, second = (json.loads((each / "summary.json").read_bytes()) for each in sorted((tmp_path / "out").iterdir()))
-    assert first["search"]["outcome"] == "interrupted"
-    assert (second["search"]["outcome"], second["search"]["sustained"]["users"]) == ("found", 16)
-    assert [step["users"] for step in second["search"]["steps"]] == [16, 24]
+    return finished
+
+
+def end(run: Locust) -> None:
+    """It has ended long since, unless its test failed."""
+    if run.process.poll() is None:
+        run.process.kill()
+        run.process.wait(10)
+
+
+# ── in every mode, while those are going on ────────────────────────────────────────────────────────────────────────────
 
 
 def test_how_long_the_target_takes_to_recover_is_told(tmp_path: Path) -> None:
     """It stands still for 4 s once it is overloaded."""
-    quick = ASKERS.replace("200, 34, 4", "20, 10, 10").replace(str(P95_MS), "300")
+    quick = ASKERS.replace("200, 15, 4", "20, 10, 10").replace(str(P95_MS), "300")
     quick = quick.replace("2, CONFIRM_S, 1, 50, 1, 0", "1, 0, 1, 10, 10, 20")
     with server() as target:
         target.misbehave(latency_ms_per_connection=MS_PER_CONNECTION)
@@ -207,6 +193,31 @@ def test_how_long_the_target_takes_to_recover_is_told(tmp_path: Path) -> None:
     assert (found["outcome"], found["sustained"]["users"], found["breaks_at"]["users"]) == ("found", 10, 20)
     assert 4 <= found["recovery"]["seconds"] <= 7
     assert f"recovered in {found['recovery']['seconds']:g} s" in " ".join(finished.output.split())
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "run time"])
+def test_what_is_known_is_told_when_the_run_ends_before(searches: dict[str, Locust], how: str) -> None:
+    run = searches[how]
+    if how == "Ctrl-C":
+        run.wait_for("step 1: 4 users good")
+        run.signal(signal.SIGINT, to_group=True)
+    finished = run.finish(30)
+    assert finished.code == 4, f"it has no answer: {finished.output}"
+    assert "Traceback" not in finished.output
+    found = search_of(finished)
+    assert found["outcome"] == "interrupted"
+    assert found["sustained"]["users"] >= 4
+    assert found["steps"][-1]["outcome"] == "cut_short"
+    assert "the run ended before the limit was found: sustains at least " in " ".join(finished.output.split())
+
+
+def test_it_starts_again_from_the_web_ui(twice: Future[Finished]) -> None:
+    finished = twice.result(60)
+    assert "Traceback" not in finished.output
+    first, second = (json.loads((each / "summary.json").read_bytes()) for each in sorted(finished.folder.iterdir()))
+    assert first["search"]["outcome"] == "interrupted"
+    assert (second["search"]["outcome"], second["search"]["sustained"]["users"]) == ("found", 16)
+    assert [step["users"] for step in second["search"]["steps"]] == [16, 24]
 
 
 # ── what the searches at once came to ──────────────────────────────────────────────────────────────────────────────────
@@ -242,7 +253,8 @@ def test_a_generator_that_reaches_its_own_limit_first_says_so(searches: dict[str
     assert finished.code == 0, finished.output
     found = search_of(finished)
     assert found["outcome"] == "generator"
-    assert [(step["users"], step["outcome"]) for step in found["steps"]] == [(1, "good"), (16, "generator")]
+    steps = [(step["users"], step["outcome"]) for step in found["steps"]]
+    assert steps == [(1, "good"), (16, "generator"), (16, "generator")], "once more, in case it was a noisy moment"
     assert "at 16 the generator was the limit" in " ".join(finished.output.split())
     assert finished.summary["run"]["valid"], "only a discarded step was measured by a generator at its limit"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from dataclasses import replace
 
 import pytest
 
 from locust_ext.core.accounting import Recorder
-from locust_ext.model import OperationStats, RunInfo, Snapshot, TrafficStats
-from locust_ext.outputs import console, verdict
+from locust_ext.model import Check, OperationStats, RunInfo, Snapshot, TrafficStats
+from locust_ext.outputs import REPORTS, console, read_summary, verdict
 from tests.outputs.examples import bad, full, good
 
 
@@ -104,6 +106,18 @@ def snapshot(*operations: OperationStats, **run: object) -> Snapshot:
 )
 def test_the_verdict_is_one_honest_line(given: Snapshot, expected: str) -> None:
     assert verdict(given) == expected
+
+
+def test_a_run_that_ended_before_its_work_was_done_is_called_so_everywhere() -> None:
+    missing = "63 of 120 operations of --ext-requests had begun when the run ended"
+    given = snapshot(OperationStats("WS", "q", ok=63), unfinished=missing)
+    assert verdict(given) == f"not all was done: {missing}; 63 operations, no failure"
+    assert f"Not done {missing}" in " ".join(console(given).split())
+    assert f"| Not done | {missing} |" in REPORTS["summary.md"](given)
+    assert json.loads(REPORTS["summary.json"](given))["run"]["unfinished"] == missing
+    assert read_summary(REPORTS["summary.json"](given)).run.unfinished == missing
+    failed = replace(given, rules=(Check("many", "failed"),))
+    assert verdict(failed) == f"rule failed: many; {missing}; 63 operations, no failure"
 
 
 def test_a_verdict_on_figures_that_are_not_all_in_says_so() -> None:

@@ -42,6 +42,13 @@ def test_the_achieved_rate_counts_messages_and_requests_and_no_connects() -> Non
     assert replace(run(), run=RunInfo()).achieved_rate_per_s is None
 
 
+def test_the_time_in_which_users_only_finish_is_none_in_which_a_rate_was_wanted() -> None:
+    stopped = replace(run(), run=replace(run().run, paced_s=9.5))
+    assert pace_text(stopped) == "100/s wanted, 100/s achieved (100.0 %)"
+    assert read_summary(summary_json(stopped)).achieved_rate_per_s == 100.0
+    assert json.loads(summary_json(stopped))["run"]["paced_s"] == 9.5
+
+
 def test_both_rates_and_the_lateness_of_the_generators_are_told() -> None:
     generator = GeneratorStats("", lateness=distribution(*[1000] * 98, 5000, 9000))  # type: ignore[arg-type]
     told = pace_text(replace(run(), generators=(generator,)))

@@ -94,7 +94,7 @@ def test_a_run_is_ready_or_not_or_says_nothing_and_names_its_reasons(
 
 def test_the_verdict_names_failed_rules_before_a_regression_and_after_invalidity() -> None:
     failed = replace(GOOD, rules=tuple(Check(name, "failed") for name in "abcde"), comparison=COMPARISON)
-    assert verdict(failed) == "rules failed: a, b, c and 2 more; good: 100 operations, no failure"
+    assert verdict(failed) == "rules failed: a, b, c and 2 more; 100 operations, no failure"
     assert verdict(replace(failed, run=RunInfo(invalid_because=("x",)))) == "not valid: x"
     assert verdict(replace(failed, rules=GOOD.rules)).startswith("regression: 1 figure")
 
@@ -173,4 +173,4 @@ def test_a_locustfile_that_raises_is_never_good_nor_ready() -> None:
 def test_rules_of_which_none_had_data_have_judged_nothing() -> None:
     pings = (OperationStats("WS", "ping", ok=5),)
     snapshot = Snapshot(RunInfo(complete=True), operations=pings, rules=(Check("a", "no_data"),))
-    assert verdict(snapshot) == "nothing to judge: no rule had data; good: 5 operations, no failure"
+    assert verdict(snapshot) == "nothing to judge: no rule had data; 5 operations, no failure"

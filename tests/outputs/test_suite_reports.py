@@ -82,12 +82,12 @@ def test_the_lines_of_a_scenario_say_what_it_came_to_and_where_its_log_is() -> N
         (GOOD, "good: 2,450 operations, no failure"),
         (
             ScenarioResult("x", RAISED, 2, snapshot=good()),
-            "the locustfile or a listener raised: see locust.log; good: 2,450 operations, no failure",
+            "the locustfile or a listener raised: see locust.log; 2,450 operations, no failure",
         ),
         (ScenarioResult("x", CRASHED, 77), "exit code 77"),
         (
             ScenarioResult("x", HUNG, 0, because="too long", snapshot=good()),
-            "too long; good: 2,450 operations, no failure",
+            "too long; 2,450 operations, no failure",
         ),
         (ScenarioResult("x", SKIPPED), "skipped"),
     ],

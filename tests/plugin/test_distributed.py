@@ -58,6 +58,17 @@ def sides(reset_stats: bool = False) -> tuple[Any, WorkerSide, Any, MasterSide]:
     return worker_runner, worker, master_runner, master
 
 
+def test_a_worker_that_goes_missing_before_its_first_figures_is_lost_to_the_run_and_an_earlier_one_is_not() -> None:
+    runner = Runner()
+    runner.clients = {"before": Namespace(state="missing"), "there": Namespace(state="running")}
+    master = MasterSide(runner, Recorder())  # type: ignore[arg-type]
+    master.begin("r")
+    runner.clients["there"].state = "missing"
+    master.finish()
+    (reason,) = master._recorder.snapshot(monotonic()).run.invalid_because
+    assert reason.startswith("worker there was lost")
+
+
 def test_a_sender_that_is_killed_between_two_blobs_leaves_the_rest_to_the_next() -> None:
     worker_runner, worker, _, master = sides()
     for number in range(180):  # four parts

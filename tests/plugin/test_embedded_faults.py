@@ -125,10 +125,10 @@ def test_a_server_that_is_gone_is_one_warning_and_no_error(caplog: pytest.LogCap
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{drop: 1}", "embedded.faults.0.drop: unknown key"),
-        ("{drop_ratio: 2}", "embedded.faults.0.drop_ratio: expected a number of at most 1 (got 2)"),
-        ("[{stall: {after_s: 1}}]", "embedded.faults.0.stall.for_s: this key is required"),
-        ("[{for_s: 0}]", "embedded.faults.0.for_s: expected a number above 0 (got 0)"),
+        ("{drop: 1}", "embedded.faults.drop: unknown key"),
+        ("{drop_ratio: 2}", "embedded.faults.drop_ratio: expected a number of at most 1 (got 2)"),
+        ("[{stall: {after_s: 1}}]", "embedded.faults[0].stall.for_s: this key is required"),
+        ("[{for_s: 0}]", "embedded.faults[0].for_s: expected a number above 0 (got 0)"),
     ],
 )
 def test_a_wrong_fault_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:

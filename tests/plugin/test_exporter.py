@@ -326,7 +326,7 @@ def test_what_is_no_port_is_refused_before_the_run(given: str) -> None:
     [
         ("buckets_s: [1, 0.5]", r"exporter.buckets_s: expected 1 to 40 seconds in ascending order"),
         ("buckets_s: []", r"exporter.buckets_s: expected 1 to 40 seconds in ascending order"),
-        ("buckets_s: [0.1, x]", r"exporter.buckets_s.1: expected a number"),
+        ("buckets_s: [0.1, x]", r"exporter.buckets_s\[1\]: expected a number"),
         ("max_series: 10", r"exporter.max_series: expected a number of at least 1000 \(got 10\)"),
         ("max_serie: 10", r"exporter.max_serie: unknown key, .* did you mean 'max_series'"),
     ],

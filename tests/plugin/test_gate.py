@@ -93,7 +93,8 @@ GOOD_STEP, BAD_STEP = LoadStep(UP, 30, 0.0, 2.0, GOOD), LoadStep(UP, 40, 3.0, 2.
         (LimitSearch(NO_DATA, steps=(GOOD_STEP,)), {}, 0),
         (LimitSearch(INTERRUPTED), {}, 4),
         (LimitSearch(INTERRUPTED, steps=(BAD_STEP,)), {}, 4),
-        (LimitSearch(INTERRUPTED, steps=(GOOD_STEP,)), {}, 0),
+        (LimitSearch(INTERRUPTED, steps=(GOOD_STEP,)), {}, 4),
+        (LimitSearch(INTERRUPTED, steps=(GOOD_STEP,)), {"rules": ("failed",)}, 4),
         (LimitSearch(NEVER_GOOD, steps=(BAD_STEP,)), {}, 3),
         (LimitSearch(NOT_RECOVERED, steps=(GOOD_STEP, BAD_STEP)), {}, 3),
         (LimitSearch(FOUND, steps=(GOOD_STEP, BAD_STEP)), {"valid": False}, 4),
@@ -109,6 +110,28 @@ def test_a_search_is_good_if_it_has_an_answer_whatever_its_steps_have_broken(
     snapshot = replace(run(**more), search=search)
     assert exit_code(snapshot, has_raised=False, has_errors=True) == code
     assert exit_code(snapshot, has_raised=True, has_errors=True) == 2
+
+
+@pytest.mark.parametrize(
+    ("search", "more", "code"),
+    [
+        (
+            LimitSearch(FOUND, steps=(GOOD_STEP, BAD_STEP)),
+            {},
+            None,
+        ),  # Locust's own: 1, or what --exit-code-on-error says
+        (LimitSearch(FOUND, steps=(GOOD_STEP, BAD_STEP)), {"rules": ("passed",)}, 0),
+        (LimitSearch(FOUND, steps=(GOOD_STEP, BAD_STEP)), {"rules": ("failed",)}, 3),
+        (LimitSearch(NEVER_GOOD, steps=(BAD_STEP,)), {}, 3),
+        (LimitSearch(INTERRUPTED, steps=(GOOD_STEP,)), {}, 4),
+    ],
+)
+def test_exceptions_of_the_locustfile_are_errors_of_a_search_too(
+    search: LimitSearch, more: dict[str, Any], code: int | None
+) -> None:
+    snapshot = run(**more)
+    snapshot = replace(snapshot, search=search, run=replace(snapshot.run, exceptions=2))
+    assert exit_code(snapshot, has_raised=False, has_errors=True) == code
 
 
 def test_limits_and_tolerances_come_from_the_settings() -> None:

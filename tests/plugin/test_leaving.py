@@ -19,6 +19,7 @@ class Master:
     def __init__(self) -> None:
         self.environment = Environment()
         self.listeners: dict[str, Any] = {}
+        self.clients: dict[str, Any] = {}
 
     def register_message(self, name: str, listener: Any) -> None:
         self.listeners[name] = listener
@@ -47,6 +48,18 @@ def test_the_reason_of_each_worker_is_a_reason_of_the_run(recorder: Recorder) ->
     first, second = sorted(recorder.snapshot(1.0).run.invalid_because)
     assert first == "worker 0 left: x[31m" + "y" * (LONGEST_REASON - 5)
     assert second == "worker 1 left: t.yaml: no such file"
+
+
+def test_a_run_that_ends_because_its_last_worker_has_quit_is_not_valid(recorder: Recorder) -> None:
+    master = Master()
+    leavers = Leavers(master, recorder)  # type: ignore[arg-type]
+    leavers.begin()
+    master.clients = {"first": object()}
+    leavers.look()
+    assert recorder.snapshot(1.0).run.invalid_because == ()
+    master.clients = {}
+    leavers.look()
+    assert recorder.snapshot(1.0).run.invalid_because == ("all its workers had left before it was over",)
 
 
 @pytest.mark.parametrize("data", [None, [], {"reason": None}, {"reason": {1: 2}}])

@@ -16,10 +16,10 @@ import gevent
 import pytest
 
 from locust_ext.core.messages import ContextOps
-from locust_ext.errors import ConfigError
+from locust_ext.errors import ConfigError, TargetUnavailable
 from locust_ext.plugin.extension import attach, extension_of
 from locust_ext.plugin.intake import intake_of
-from locust_ext.plugin.preparing import prepare
+from locust_ext.plugin.preparing import Preparing
 from locust_ext.plugin.users.context import ContextServerUser
 from tests.e2e.runs import Server
 from tests.peers import Peer, PeerConnection, Step, eventually, refused_port, stall
@@ -73,6 +73,41 @@ def test_all_entries_are_there_before_the_first_user_and_in_no_figure(environmen
     assert read.ok <= asked <= read.started
 
 
+def test_without_a_web_ui_they_are_set_before_the_run_and_its_start_does_not_set_them_again(
+    environment: Environment, server: Server
+) -> None:
+    environment.parsed_options = Namespace(headless=True)
+    environment.user_classes = [user_class(host=server.url, prepared_entries=3, prepared_entry=lambda *_: ("once", 1))]
+    preparing = Preparing(environment)
+    preparing.first()
+    assert context_of(server)["once"] == 1
+    server._ask("POST", "/ctx", {"key": "once", "value": "of somebody else"})
+    preparing.again()
+    assert context_of(server)["once"] == "of somebody else"
+    preparing.again()  # another run
+    assert context_of(server)["once"] == 1
+
+
+def test_without_a_web_ui_a_server_that_does_not_take_them_is_an_error_before_the_run(environment: Environment) -> None:
+    environment.parsed_options = Namespace(headless=True)
+    environment.user_classes = [user_class(host=f"http://127.0.0.1:{refused_port()}", prepared_entries=3)]
+    with pytest.raises(TargetUnavailable, match="the 3 entries that Reader needs cannot be set: refused"):
+        Preparing(environment).first()
+    environment.user_classes[0].host = None
+    with pytest.raises(TargetUnavailable, match="Reader: You must specify the base host"):
+        Preparing(environment).first()
+
+
+def test_with_a_web_ui_nothing_is_set_before_a_run(environment: Environment, server: Server) -> None:
+    environment.parsed_options = Namespace(headless=False)
+    environment.user_classes = [user_class(host=server.url, prepared_entries=1, prepared_entry=lambda *_: ("ui", 1))]
+    preparing = Preparing(environment)
+    preparing.first()
+    assert "ui" not in context_of(server)
+    preparing.again()
+    assert context_of(server)["ui"] == 1
+
+
 def test_the_entries_are_set_again_for_each_run(environment: Environment, server: Server) -> None:
     environment.user_classes = [user_class(host=server.url, prepared_entries=3, prepared_entry=lambda *_: ("one", 1))]
     attach(environment)
@@ -90,7 +125,7 @@ def test_a_class_with_shared_keys_of_its_own_finds_those(environment: Environmen
     ops = ContextOps(prefix="mine_", value_bytes=4)
     cls = type("Ops", (ContextServerUser,), {"host": server.url, "generator": ops, "prepared_entries": 12})
     environment.user_classes = [cls]
-    prepare(environment)
+    Preparing(environment).again()
     found = context_of(server)
     assert [len(found[f"mine_{index}"]) for index in range(12)] == [4] * 12
 
@@ -100,7 +135,7 @@ def test_the_host_of_the_run_is_prepared_and_not_that_of_the_class(environment: 
     environment.user_classes = [
         user_class(host="http://127.0.0.1:1", prepared_entries=1, prepared_entry=lambda *_: ("h", 2))
     ]
-    prepare(environment)
+    Preparing(environment).again()
     assert context_of(server)["h"] == 2
 
 
@@ -111,7 +146,7 @@ def test_a_server_that_fails_now_and_then_is_asked_again_until_each_entry_is_set
     environment.user_classes = [
         user_class(host=server.url, prepared_entries=40, prepared_entry=lambda _, i: (f"again_{i}", i))
     ]
-    prepare(environment)
+    Preparing(environment).again()
     assert server.counters()["faults_injected"]["error_ratio"] > 3
     server.misbehave()
     found = context_of(server)
@@ -138,7 +173,7 @@ def test_the_entries_are_set_with_the_classs_headers_and_token(environment: Envi
         environment.user_classes = [
             user_class(host=peer.url, prepared_entries=1, headers={"X-Tenant": "blue"}, token=lambda user: "s3cret")
         ]
-        prepare(environment)
+        Preparing(environment).again()
         head = peer.connections[0].head.lower()
     assert b"x-tenant: blue" in head
     assert b"authorization: bearer s3cret" in head
@@ -157,7 +192,7 @@ def test_a_server_that_is_none_of_contexts_calls_the_run_off_at_once(
     with Peer([answering(status, body)]) as peer:
         environment.user_classes = [user_class(host=peer.url, prepared_entries=1)]
         with caplog.at_level(logging.ERROR, "locust_ext"), pytest.raises(gevent.GreenletExit):
-            prepare(environment)
+            Preparing(environment).again()
         assert len(peer.connections) == 1
     assert caplog.messages == [f"{peer.url}: the 1 entries that Reader needs cannot be set: {text}"]
 
@@ -186,11 +221,11 @@ def test_with_a_web_ui_a_run_that_was_called_off_has_no_user_and_the_next_one_ca
 def test_a_run_that_ends_before_it_is_prepared_is_no_success(
     environment: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By --run-time or Ctrl-C, while the server answers nothing: nothing was measured."""
+    """By Ctrl-C or the stop button, while the server answers nothing: nothing was measured."""
     environment.parsed_options = Namespace(headless=True)
     with Peer([stall()]) as peer:
         environment.user_classes = [user_class(host=peer.url, prepared_entries=30)]
-        preparing = gevent.spawn(prepare, environment)
+        preparing = gevent.spawn(Preparing(environment).again)
         eventually(lambda: len(peer.connections) == 10)
         preparing.kill()
     assert isinstance(preparing.value, gevent.GreenletExit)

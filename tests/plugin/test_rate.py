@@ -20,10 +20,11 @@ from locust_ext.core.messages import ContextOps, Message
 from locust_ext.core.pacing import OpenLoop
 from locust_ext.errors import ConfigError
 from locust_ext.plugin.intake import drop_intake, intake_of
-from locust_ext.plugin.rate import PACE, SILENT_S, MasterPace, Pace, WantedRate, check_rated, wanted_rate
+from locust_ext.plugin.rate import PACE, SILENT_S, MasterPace, Pace
 from locust_ext.plugin.users.agent import AgentUser
 from locust_ext.plugin.users.context import ContextServerUser
 from locust_ext.plugin.users.websocket import WebSocketUser
+from locust_ext.plugin.wanted_rate import WantedRate, are_all_open, check_rated, wanted_rate
 from locust_ext.settings.rate import RateSettings, RateStageSettings
 from tests.e2e.runs import Server
 from tests.peers import eventually
@@ -156,6 +157,58 @@ def test_the_open_loops_of_classes_add_up_to_what_is_wanted(server: Server) -> N
     assert 0 < (pace.recorder.snapshot(monotonic()).run.target_rate_per_s or 0) <= 20.0
 
 
+def test_only_where_all_that_speak_have_an_open_loop_their_rates_are_what_is_wanted() -> None:
+    opened, closed = speaker(pacing=OpenLoop(5.0)), speaker()
+    listening = user_class(AgentUser)
+    assert are_all_open([opened])
+    assert are_all_open([opened, listening])
+    assert not are_all_open([opened, closed])
+    assert not are_all_open([opened, user_class(User, wait_time=idles)])
+    assert not are_all_open([listening])
+    assert not are_all_open([])
+
+
+def test_what_open_loops_wanted_over_a_run_is_by_the_time_for_which_their_users_were_there(server: Server) -> None:
+    """Half a second nobody is there, then four users at 5/s: as many messages as are due to them."""
+    with paced(speaker(pacing=OpenLoop(5.0)), server, None, 4) as (run, pace):
+        eventually(lambda: len(run.of_type("CONNECT")) == 4)
+        gevent.sleep(1.5)
+        pace._began_s -= 0.5
+        pace.wind_down()
+        sent = len(run.of_type("WS"))
+        pace.end()
+        info = pace.recorder.snapshot(monotonic()).run
+    assert info.paced_s is not None
+    assert (info.target_rate_per_s or 0) * info.paced_s == pytest.approx(sent, abs=4)
+
+
+def test_an_open_loop_that_is_late_says_so_while_it_is_and_when_it_is_no_more(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """50 ms a reply, at 100/s: 0.8 s later every second."""
+    caplog.set_level("INFO", "locust_ext")
+    server.misbehave(latency_ms=50)
+    with paced(speaker(pacing=OpenLoop(100.0)), server, None, 1):
+        eventually(lambda: "after they were due: 1 user waits for replies, or" in caplog.text, 10.0)
+        assert "have been made up for" not in caplog.text
+        server.misbehave(latency_ms=0)
+        eventually(lambda: "The messages that were late have been made up for" in caplog.text, 10.0)
+    assert "had not been sent" not in caplog.text
+
+
+def test_what_was_never_said_of_a_rate_is_told_at_the_end(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """20/s come through of 200/s that are wanted: a user who comes in the middle is no reason to forget the rest."""
+    server.misbehave(latency_ms=100)
+    with paced(speaker(), server, WantedRate(constant=200.0), 2) as (run, pace):
+        eventually(lambda: run.of_type("WS"))
+        gevent.sleep(1.5)
+        pace.wind_down()
+        sent, info = len(run.of_type("WS")), pace.recorder.snapshot(monotonic()).run
+    (told,) = (each.getMessage() for each in caplog.records if "when the run ended" in each.getMessage())
+    assert info.paced_s is not None
+    assert int(told.split()[0]) == pytest.approx(200 * info.paced_s - sent, rel=0.15)
+
+
 class OneWay:
     """Says what nobody answers, so that its user never waits."""
 
@@ -241,6 +294,21 @@ def test_a_worker_that_falls_silent_loses_its_part_and_gets_it_back_when_it_spea
         assert runner.told() == {"a": 100.0}
         runner.hear("b", users=1)
         assert runner.told() == {"a": 50.0, "b": 50.0}
+
+
+def test_a_rate_of_each_user_is_wanted_for_as_long_as_the_workers_say_that_users_were_there() -> None:
+    with mastering(WantedRate(per_user=10.0)) as (pace, runner):
+        pace._began_s -= 4.0
+        runner.hear("a", users=2, user_s=8.0)
+        runner.hear("b", users=3, user_s=4.5)
+        assert pace.rate_now == 50.0
+        pace._heard_s["b"] -= 1.0
+        pace.wind_down()
+        runner.hear("a", users=0, user_s=99.0)
+        pace.end()
+        info = pace.recorder.snapshot(monotonic()).run
+    assert info.paced_s == pytest.approx(4.0, abs=0.1)
+    assert (info.target_rate_per_s or 0) * info.paced_s == pytest.approx(155.0, abs=1.0)
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_every_schedule_has_a_shape_that_locust_does_not_take_for_the_locustfile
         (shapes.Ramp, {"users": 5, "stps": 3}, "Load.stps: unknown parameter, expected one of users, initial, steps,"),
         (shapes.Ramp, {"initial": 5}, "Load.users: this parameter is required"),
         (shapes.Steady, {"users": "5"}, "Load.users: expected a whole number of at least 1 (got '5')"),
-        (shapes.Stages, {"stages": [{"users": 1, "time_s": 0}]}, "Load.stages.0.time_s: expected seconds, 1 or more"),
+        (shapes.Stages, {"stages": [{"users": 1, "time_s": 0}]}, "Load.stages[0].time_s: expected seconds, 1 or more"),
         (
             shapes.Stages,
             {"stages": [Stage(1, user_classes=["Idel"])]},
@@ -255,7 +255,7 @@ def test_a_shape_of_the_settings_beside_one_of_the_locustfile_is_an_error(tmp_pa
         ),
         (
             "{stages: [{users: 5}, {users: 6, time_s: 5}]}",
-            "my.yaml: shape.stages.0.time_s: expected seconds: another stage follows",
+            "my.yaml: shape.stages[0].time_s: expected seconds: another stage follows",
         ),
         (
             "{stages: [{users: 5, user_classes: [Othr]}]}",

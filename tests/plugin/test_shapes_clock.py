@@ -58,14 +58,19 @@ class Load(Mixed):
         )
 
 
-def followed(shape: Shape, monkeypatch: pytest.MonkeyPatch, run_time_s: float) -> list[tuple[float, int]]:
-    """What Locust's shape loop starts and when, until it ends the run: (seconds, users); users come at once."""
+def followed(
+    shape: Shape, monkeypatch: pytest.MonkeyPatch, run_time_s: float, late_s: float = 0.0
+) -> list[tuple[float, int]]:
+    """What Locust's shape loop starts and when, until it ends the run: (seconds, users); users come at once.
+
+    Each of its sleeps of a second takes ``late_s`` longer.
+    """
     now_s = 5000.0
 
     def sleep(seconds: float) -> None:
         nonlocal now_s
         assert 0 <= seconds <= 1
-        now_s += seconds
+        now_s += seconds + (late_s if seconds == 1 else 0.0)
 
     def clock() -> float:
         return now_s
@@ -125,3 +130,14 @@ def test_in_each_of_the_600_seconds_there_are_as_many_users_as_planned(monkeypat
     # by hand: five, a burst after 12.25 s, the ramp from 130.75 s on, the stages from 253.75 s on, the day from 414.15 s on
     by_hand = {0: 5, 12: 5, 13: 45, 19: 45, 20: 5, 130: 5, 131: 10, 143: 10, 144: 20, 253: 100, 600 - 1: 4}
     assert {second: present[second] for second in by_hand} == by_hand
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.004, 0.013, 0.05, 0.11, 0.27, 0.4])
+def test_a_peak_of_a_second_is_reached_and_so_is_a_last_level_however_late_locust_asks(
+    monkeypatch: pytest.MonkeyPatch, late_s: float
+) -> None:
+    """60 users for the second from 8 s on, after five seconds on the way; none for 2 s, on the way from 13 s on; then 5."""
+    stages = [Stage(10, 3), Stage(60, 6, rate=10), Stage(20, 4), Stage(0, 4, rate=10), Stage(5, 3), Stage(9, 2)]
+    told = followed(Mixed(Stages(stages).plan()), monkeypatch, 600, late_s)
+    for users, from_s, to_s in ((60, 7.5, 9.0), (20, 9.0, 10.5), (0, 14.5, 17.0), (5, 17.0, 18.5), (9, 20.0, 21.5)):
+        assert [at_s for at_s, each in told if each == users and from_s <= at_s <= to_s], (users, told)

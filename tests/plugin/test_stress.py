@@ -2,134 +2,31 @@
 
 from __future__ import annotations
 
-from locust import User
+from locust import FastHttpUser
 from locust.env import Environment
 from locust.event import Events
 
 import logging
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from locust_ext.core.accounting import Recorder
-from locust_ext.core.accounting.histogram import Histogram
-from locust_ext.core.alerts.rules import Rule, Rules
+from locust_ext.core.alerts.rules import Rule
 from locust_ext.core.alerts.units import parse_limit
 from locust_ext.errors import ConfigError
-from locust_ext.model import Distribution, LimitSearch, Snapshot
-from locust_ext.model.search import BAD, FOUND, GENERATOR_LIMIT, GOOD, INTERRUPTED, RECOVER, SEARCHING
+from locust_ext.model import Snapshot
+from locust_ext.model.search import BAD, FOUND, GENERATOR_LIMIT, GOOD, INTERRUPTED, SEARCHING
 from locust_ext.plugin import shapes
-from locust_ext.plugin.alerting import Alerting
-from locust_ext.plugin.searching import Searching
+from locust_ext.plugin.searching import longest_request_s
 from locust_ext.plugin.shape_choice import choose_shape
 from locust_ext.plugin.shapes import SHAPES, Shape
+from locust_ext.plugin.users.websocket import WebSocketUser
 from locust_ext.settings import Settings
+from tests.plugin.played_search import Idle, Play, lag, rule, steps
 
-QUICK = {"max_users": 100, "initial": 4, "step_s": 2, "min_samples": 1, "confirm_s": 3, "settle_s": 1, "precision": 1}
-
-
-class Idle(User):
-    pass
-
-
-class Play:
-    """A run of the shape: Locust's part, the users' and the target's are played a second at a time."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *rules: Rule, shape: Any = None, **parameters: Any) -> None:
-        self.now_s = 1000.0
-        monkeypatch.setattr("locust_ext.plugin.shape.gevent", SimpleNamespace(sleep=lambda _: None))
-        monkeypatch.setattr("locust_ext.plugin.alerting.monotonic", lambda: self.now_s)
-        monkeypatch.setattr("locust.shape.time", SimpleNamespace(perf_counter=lambda: self.now_s))
-        wanted = {**QUICK, "p95_ms": 205, **parameters}
-        self.shape = type("Limit", (shapes.Stress,), wanted)() if shape is None else shape
-        self.environment = Environment(
-            user_classes=[Idle], shape_class=self.shape, events=Events(), parsed_options=Namespace()
-        )
-        runner: Any = SimpleNamespace(
-            environment=self.environment, shape_last_tick=None, user_count=0, state="ready", user_classes=[Idle]
-        )
-        self.runner = self.environment.runner = self.shape.runner = runner
-        self.recorder = Recorder()
-        self.searching = Searching(self.environment, self.recorder)
-        self.alerting = Alerting(
-            self.environment, self.recorder, Rules(rules) if rules else None, lambda _: Snapshot(), self.searching
-        )
-        for length_s, by_worker in self.alerting.evaluator.windows:
-            self.recorder.watch(length_s, by_worker)
-        self.environment.events.test_start.add_listener(lambda **_: self.begin())
-        self.ms_per_user = 10.0
-        self.type = "WS"
-        self.lag_us = 1000
-        self.users: list[int] = []
-        """At the end of each second."""
-
-    def begin(self) -> None:
-        self.recorder.begin(f"r{self.now_s:g}", self.now_s)
-        self.alerting.begin()
-        self.searching.begin(lambda: self.alerting.evaluator.rules)
-        self.users.clear()
-
-    def second(self) -> bool:
-        """False: the shape has ended the run."""
-        first = self.runner.shape_last_tick is None
-        tick = self.shape.tick()
-        if tick is None:
-            return False
-        self.runner.shape_last_tick = tick
-        if first:
-            self.environment.events.test_start.fire(environment=self.environment)
-            self.runner.state = "running"
-        users = self.runner.user_count = tick[0]
-        for _ in range(2 * users):
-            self.recorder.operation(self.type, "ask", int(1000 * self.ms_per_user * users), 9)
-        self.recorder.generator_period(float(len(self.users)), 1.0, 10_000, lag(self.lag_us))
-        self.now_s += 1
-        self.users.append(users)
-        self.recorder.tick(self.now_s)
-        self.alerting.evaluate(self.now_s)
-        self.searching.look()
-        return True
-
-    def run(self, seconds: int = 300) -> LimitSearch:
-        """Until the shape ends the run, or for so many seconds."""
-        for _ in range(seconds):
-            if not self.second():
-                self.stop()
-                break
-        return self.result
-
-    def stop(self) -> None:
-        """The order of Locust and of the extension."""
-        self.searching.end()
-        self.recorder.end(self.now_s)
-        self.alerting.end()
-        self.runner.shape_last_tick, self.runner.user_count, self.runner.state = None, 0, "stopped"
-
-    @property
-    def result(self) -> LimitSearch:
-        found = self.searching.result()
-        assert found is not None
-        return found
-
-
-def lag(us: int) -> Distribution:
-    histogram = Histogram()
-    for _ in range(40):
-        histogram.record(us)
-    return histogram.freeze()
-
-
-def rule(name: str, metric: str, critical: str, **more: Any) -> Rule:
-    made = Rule(name, metric, **more)
-    return replace(made, critical=parse_limit(critical, made.of.unit))
-
-
-def steps(found: LimitSearch) -> list[tuple[int, str]]:
-    return [(step.users, step.outcome) for step in found.steps if step.kind != RECOVER]
+OTHERS = ", or error ratio > 5 %, or connect failures > 5 %"
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +50,7 @@ def test_it_finds_the_limit_and_ends_the_run(monkeypatch: pytest.MonkeyPatch, ca
     assert found.sustained.per_s == 40
     assert max(play.users) == 32
     said = [record.message for record in caplog.records]
-    assert said[0] == "The search for the limit, 4 to 100 users in steps of 2 s, × 2 each: until p95 > 205 ms"
+    assert said[0] == f"The search for the limit, 4 to 100 users in steps of 2 s, × 2 each: until p95 > 205 ms{OTHERS}"
     assert said[1] == "step 1: 4 users good: p95 40 ms, 8.0 messages/s"
     assert "step 4: 32 users break: p95 320 ms > 205 ms; 64.0 messages/s" in said
     assert said[-1].startswith("The search for the limit is over: sustains 20 users (40.0 messages/s, p95 200 ms); ")
@@ -210,7 +107,7 @@ def test_a_rule_that_is_a_criterion_neither_stops_nor_fails_the_run(monkeypatch:
     wanted = Rule("wanted", "search.sustained_users", low_critical=parse_limit("< 16", "", default="<"))
     play = Play(monkeypatch, slow, kept, wanted, p95_ms=None)
     found = play.run()
-    assert found.criteria == ("rule slow: response time p95 > 155 ms", "rule kept: error ratio > 1 %")
+    assert found.criteria[2:] == ("rule slow: response time p95 > 155 ms", "rule kept: error ratio > 1 %")
     assert found.sustained is not None
     assert found.sustained.users == 15
     told = play.alerting.told(Snapshot())
@@ -239,7 +136,7 @@ def test_a_limit_that_is_changed_in_the_run_is_the_searchs_too(monkeypatch: pyte
     found = play.run()
     assert found.sustained is not None
     assert found.sustained.users == 9
-    assert found.criteria == ("rule slow: response time p95 > 95 ms",)
+    assert found.criteria == ("error ratio > 5 %", "connect failures > 5 %", "rule slow: response time p95 > 95 ms")
 
 
 # ── the generator ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,12 +150,83 @@ def test_a_generator_that_is_its_own_limit_ends_the_search_below(monkeypatch: py
             play.stop()
             break
     found = play.result
-    assert (found.outcome, steps(found)) == (GENERATOR_LIMIT, [(4, GOOD), (8, GOOD), (16, GENERATOR_LIMIT), (8, GOOD)])
+    assert found.outcome == GENERATOR_LIMIT
+    assert steps(found) == [(4, GOOD), (8, GOOD), (16, GENERATOR_LIMIT), (16, GENERATOR_LIMIT), (8, GOOD)]
     snapshot = play.recorder.snapshot(play.now_s)
     assert snapshot.generators[0].bottleneck, "it was one"
     assert snapshot.run.valid, "but in a step that the search has discarded"
     play.recorder.validate_only(None)
     assert not play.recorder.snapshot(play.now_s).run.valid
+
+
+def test_a_noisy_moment_of_the_generator_costs_a_step_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(monkeypatch)
+    for _ in range(300):
+        play.lag_us = 400_000 if 2 <= play.users.count(16) <= 5 else 1000
+        if not play.second():
+            play.stop()
+            break
+    assert (play.result.outcome, steps(play.result)[2:5]) == (FOUND, [(16, GENERATOR_LIMIT), (16, GOOD), (32, BAD)])
+    assert play.result.sustained is not None
+    assert play.result.sustained.users == 20
+    assert play.recorder.snapshot(play.now_s).run.valid
+
+
+def test_errors_of_the_target_are_its_limit_and_the_run_is_valid_though_the_generator_was_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    play = Play(monkeypatch, p95_ms=5000, precision=8)
+    for _ in range(300):
+        is_much = play.runner.user_count > 8
+        play.lag_us, play.error = (400_000, "http_503") if is_much else (1000, "")
+        if not play.second():
+            play.stop()
+            break
+    found = play.result
+    assert (found.outcome, steps(found)[:3]) == (FOUND, [(4, GOOD), (8, GOOD), (16, BAD)])
+    assert found.breaks_at is not None
+    assert (found.breaks_at.because, found.breaks_at.value) == ("error ratio > 5 %", "100 %")
+    snapshot = play.recorder.snapshot(play.now_s)
+    assert snapshot.generators[0].bottleneck
+    assert snapshot.run.valid
+
+
+# ── connections ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("state", ["waiting", "failed"])
+def test_users_whose_connections_are_refused_break_it(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    """The target has room for twenty."""
+    play = Play(monkeypatch, p95_ms=5000)
+    play.room, play.refused_state = 20, state
+    found = play.run()
+    assert found.outcome == FOUND
+    assert found.sustained is not None
+    assert found.breaks_at is not None
+    assert (found.sustained.users, found.breaks_at.users) == (20, 21)
+    assert (found.breaks_at.because, found.breaks_at.notes) == (
+        "connect failures > 5 %",
+        ("1 connection was not open",),
+    )
+    first_bad = next(step for step in found.steps if step.outcome == BAD)
+    assert (first_bad.users, first_bad.connects - first_bad.connect_failures) == (32, 4)
+    assert (first_bad.length_s, first_bad.notes) == (0.0, ("12 connections were not open",)), "it need not be measured"
+    assert found.recovery is not None
+    assert found.recovery.recovered_s is not None
+    assert (0 in play.users) == (state == "failed"), "those that gave up go, with all others"
+
+
+def test_how_long_a_request_may_take_is_known_where_all_classes_say_it() -> None:
+    class Http(FastHttpUser):
+        abstract, network_timeout = True, 7.0
+
+    class RealTime(WebSocketUser):
+        abstract, request_timeout_s = True, 3.0
+
+    assert longest_request_s([Http, RealTime]) == 7.0
+    assert longest_request_s([RealTime]) == 3.0
+    assert longest_request_s([Http, Idle]) is None
+    assert longest_request_s([]) is None
 
 
 def test_an_answer_that_a_bottlenecked_generator_has_measured_is_not_valid(monkeypatch: pytest.MonkeyPatch) -> None:

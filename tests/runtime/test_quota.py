@@ -58,6 +58,35 @@ def test_of_many_who_wait_as_many_go_on_as_are_granted() -> None:
     assert sum(user.operations_begun for user in users) == 4
 
 
+def test_what_is_given_back_is_begun_by_nobody_not_even_by_who_was_just_woken() -> None:
+    quota, users = Quota(), [FakeUser() for _ in range(3)]
+    quota.grant(5)
+    quota.take(users[0])
+    quota.give_back()
+    assert (quota.granted, quota.begun, quota.left) == (1, 1, 0)
+    waiting = [gevent.spawn(quota.take, user) for user in users]
+    eventually(lambda: quota.wanting == 3)
+    quota.grant(4)
+    quota.give_back()  # before any of them has run
+    gevent.sleep(0.01)
+    assert (quota.begun, quota.wanting) == (1, 3)
+
+    rests = users[0].drive_rest
+
+    def gives_back(is_resting: bool) -> None:
+        rests(is_resting)
+        if not is_resting:
+            quota.give_back()
+
+    users[0].drive_rest = gives_back  # type: ignore[method-assign]
+    quota.grant(2)  # the first one wakes, and while it says so the grant is taken back
+    eventually(lambda: len(users[0].rests) >= 2)
+    gevent.sleep(0.01)
+    assert (quota.begun, quota.granted) == (1, 1)
+    quota.finish()
+    gevent.joinall(waiting, timeout=1)
+
+
 def test_the_end_of_the_run_ends_who_waits() -> None:
     quota, user = Quota(), FakeUser()
     user.greenlet = waiting = gevent.spawn(quota.take, user)

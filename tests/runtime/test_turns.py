@@ -61,7 +61,8 @@ def test_what_nobody_could_say_in_time_is_said_late_at_once_in_order() -> None:
         turns.ask(user)
         eventually(lambda: user.due_s)
         gevent.sleep(0.055)
-        assert turns.behind(monotonic()) == pytest.approx(0.045, abs=0.01)
+        now_s = monotonic()
+        assert turns.behind(now_s) == pytest.approx(now_s - user.due_s[0] - 0.01)
         late = [turns.ask(user) for _ in range(5)]
         assert late == pytest.approx([user.due_s[0] + number * 0.01 for number in range(1, 6)])
 
@@ -93,23 +94,66 @@ def test_a_user_who_leaves_takes_no_turn_and_the_others_have_the_whole_rate() ->
         assert (leaver.due_s, stays.due_s) == ([], [first_s])
 
 
-def test_what_was_due_while_there_were_no_users_or_too_few_yet_is_left_out() -> None:
-    """A second user comes, so that the first alone was too few; one who comes back is no reason to forget anything."""
-    one, two = Waiting(), Waiting()
+def test_nothing_is_due_before_the_first_user_is_here() -> None:
+    user = Waiting()
     with turns_at(1000.0) as turns:
         gevent.sleep(0.05)
-        assert turns.ask(one) is None
-        assert turns.skipped == pytest.approx(50, abs=25)
-        skipped = turns.skipped
+        come_s = monotonic()
+        turns.ask(user)
+        eventually(lambda: user.due_s)
+        assert come_s <= user.due_s[0] <= come_s + 0.002
+        assert turns.left_out(monotonic()) == 0
+
+
+def test_a_user_who_comes_late_throws_nothing_away_of_what_the_others_could_not_say() -> None:
+    """A hundred messages become due while the only one is held up: a second one says them all, the oldest first."""
+    one, two = Waiting(), Waiting()
+    with turns_at(1000.0) as turns:
+        turns.ask(one)
         eventually(lambda: one.due_s)
+        gevent.sleep(0.1)
+        late = []
+        while (due_s := turns.ask(two)) is not None:
+            late.append(due_s)
+        assert late[0] == pytest.approx(one.due_s[0] + 0.001, abs=1e-6)
+        assert [after - before for before, after in pairwise(late)] == pytest.approx([0.001] * (len(late) - 1))
+        assert len(late) >= 100
+        assert turns.left_out(monotonic()) == 0
+
+
+def test_what_would_be_due_while_all_are_gone_is_left_out_and_counted_and_what_was_due_before_is_not() -> None:
+    user = Waiting()
+    with turns_at(1000.0) as turns:
+        turns.ask(user)
+        eventually(lambda: user.due_s)
         gevent.sleep(0.05)
-        assert turns.ask(two) is None
-        assert turns.skipped >= skipped + 40
-        skipped = turns.skipped
-        turns.leave(two)
-        gevent.sleep(0.05)
-        assert turns.ask(two) is not None
-        assert turns.skipped == skipped
+        gone_s = monotonic()
+        turns.leave(user)
+        gevent.sleep(0.1)
+        assert turns.behind(monotonic()) >= 0.145
+        back_s, late = monotonic(), []
+        while (due_s := turns.ask(user)) is not None:
+            late.append(due_s)
+        assert turns.left_out(monotonic()) == pytest.approx(1000 * (back_s - gone_s), abs=2)
+        assert sum(due_s <= gone_s for due_s in late) == pytest.approx(1000 * (gone_s - user.due_s[0]), abs=1.01)
+        assert not [due_s for due_s in late if gone_s + 0.001 < due_s < back_s]
+        assert turns.user_seconds(monotonic()) == pytest.approx(monotonic() - back_s + gone_s - user.due_s[0], abs=0.01)
+
+
+def test_at_the_end_of_the_run_what_nobody_has_said_is_counted_and_nothing_more_becomes_due() -> None:
+    user = Waiting()
+    with turns_at(1000.0) as turns:
+        turns.ask(user)
+        eventually(lambda: user.due_s)
+        gevent.sleep(0.1)
+        now_s = monotonic()
+        turns.stop(now_s)
+        turns.change_rate(now_s, 500.0)
+        assert turns.unsent == pytest.approx(1000 * (now_s - user.due_s[0]), abs=1.01)
+        assert turns.behind(now_s + 60) == pytest.approx(now_s + 60 - user.due_s[0], abs=0.002)
+        assert turns.ask(user) is None
+        turns.leave(user)
+        assert turns.left_out(now_s + 60) == 0
 
 
 def test_a_rate_that_changes_holds_at_once() -> None:

@@ -61,27 +61,27 @@ def test_a_suite_and_a_scenario_without_a_name_are_called_as_their_files_are(tmp
         ("", "expected a mapping with the key scenarios"),
         ("name: x", "scenarios: this key is required"),
         ("scenarios: []", "scenarios: expected at least one (got [])"),
-        ("scenarios: [{name: x}]", "scenarios.0: expected a locustfile or a config"),
-        ("scenarios: [{locustfile: a.py}, 3]", "scenarios.1: expected a mapping of keys (got 3)"),
+        ("scenarios: [{name: x}]", "scenarios[0]: expected a locustfile or a config"),
+        ("scenarios: [{locustfile: a.py}, 3]", "scenarios[1]: expected a mapping of keys (got 3)"),
         ("scenarios: [{locustfile: a.py}]\nstop: 1", "stop: unknown key, expected one of name, host"),
         (
             "scenarios: [{locustfil: a.py}]",
-            "scenarios.0.locustfil: unknown key, expected one of name, locustfile, config, rules, args, flags, timeout_s; "
+            "scenarios[0].locustfil: unknown key, expected one of name, locustfile, config, rules, args, flags, timeout_s; "
             "did you mean 'locustfile'?",
         ),
         (
             "scenarios: [{config: a.yaml, args: {user: 3}}]",
-            "scenarios.0.args.user: unknown key, expected one of host, ",
+            "scenarios[0].args.user: unknown key, expected one of host, ",
         ),
         ("scenarios: [{config: a.yaml, args: {user: 3}}]", "; did you mean 'users'?"),
         (
             "scenarios: [{config: a.yaml, args: {users: 0}}]",
-            "scenarios.0.args.users: expected a number of at least 1 (got 0)",
+            "scenarios[0].args.users: expected a number of at least 1 (got 0)",
         ),
         ("scenarios: [{config: a.yaml}]\nhost: here", "host: expected a base URL, such as http://127.0.0.1:8000"),
         (
             "scenarios: [{config: a.yaml}, {locustfile: a.py}]",
-            "scenarios.1.name: expected a name of its own for each scenario (got 'a')",
+            "scenarios[1].name: expected a name of its own for each scenario (got 'a')",
         ),
     ],
 )
@@ -102,6 +102,6 @@ def test_what_came_from_an_environment_variable_is_never_shown(tmp_path: Path) -
     assert suite.masked("-u 7 --token s3cret-7") == "-u *** --token ***"
     with pytest.raises(ConfigError) as raised:
         load_suite(path, {"USERS": "s3cret", "TOKEN": "x"})
-    assert str(raised.value) == f"{path}: scenarios.0.args.users: expected a whole number"
+    assert str(raised.value) == f"{path}: scenarios[0].args.users: expected a whole number"
     with pytest.raises(ConfigError, match="the environment variable 'TOKEN' is not set"):
         load_suite(path, {"USERS": "7"})

@@ -146,10 +146,10 @@ def test_the_folder_of_a_scenario_is_its_number_and_its_name_also_of_a_choice(fo
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        ("{locustfile: nix.py}", "scenarios.0.locustfile: there is no such file, neither in "),
-        ("{config: nix.yaml}", "scenarios.0.config: there is no such file, neither in "),
-        ("{config: fast.yaml, rules: nix.yaml}", "scenarios.0.rules: there is no such file, neither in "),
-        ("{locustfile: fast.yaml}", "scenarios.0.locustfile: expected a Python file"),
+        ("{locustfile: nix.py}", "scenarios[0].locustfile: there is no such file, neither in "),
+        ("{config: nix.yaml}", "scenarios[0].config: there is no such file, neither in "),
+        ("{config: fast.yaml, rules: nix.yaml}", "scenarios[0].rules: there is no such file, neither in "),
+        ("{locustfile: fast.yaml}", "scenarios[0].locustfile: expected a Python file"),
         ("{locustfile: broken.py}", "broken.py: not valid Python at line 2: "),
         ("{config: wrong.yaml}", "wrong.yaml: run.user: unknown key, "),
         ("{config: unruly.yaml}", "unruly.yaml: rules[0].metric: "),
@@ -158,8 +158,11 @@ def test_the_folder_of_a_scenario_is_its_number_and_its_name_also_of_a_choice(fo
             "lost.yaml: rules: expected default, none, or the path of a file of rules (got 'nix.yaml')",
         ),
         ("{config: fast.yaml, rules: wrong.yaml}", "wrong.yaml: run: unknown key, expected one of rules, webhook"),
-        ("{config: fast.yaml, flags: [--ext-report-dir, x]}", "scenarios.0.flags: expected the key report_dir, or "),
-        ("{config: fast.yaml, flags: ['-f=x']}", "scenarios.0.flags: expected the key locustfile instead of this flag"),
+        ("{config: fast.yaml, flags: [--ext-report-dir, x]}", "scenarios[0].flags: expected the key report_dir, or "),
+        (
+            "{config: fast.yaml, flags: ['-f=x']}",
+            "scenarios[0].flags: expected the key locustfile instead of this flag",
+        ),
     ],
 )
 def test_a_scenario_that_cannot_run_is_told_before_any_does(folder: Path, entry: str, expected: str) -> None:

@@ -94,6 +94,17 @@ def test_an_end_that_is_none_of_a_run_counts_as_2(
     assert odd.because.startswith(because)
 
 
+def test_a_line_of_the_log_that_says_nothing_of_the_end_is_not_told_as_its_reason(suite: Suite) -> None:
+    line = "say=[2026-01-01 12:00:00,000] here/{}/locust.main: {}"
+    start = line.format("INFO", "Starting Locust 2.47.0, errors are told below")
+    warned = line.format("WARNING", "Python 3.9 is old")
+    result = suite.run(scenario("dies", start, "signal=11"), scenario("old", warned, start, "signal=11"))
+    assert [(each.outcome, each.because) for each in result.scenarios] == [
+        ("crashed", "ended by SIGSEGV"),
+        ("crashed", "ended by SIGSEGV; Python 3.9 is old"),
+    ]
+
+
 def test_the_results_of_an_earlier_run_are_not_taken_for_those_of_this_one(suite: Suite) -> None:
     suite.run(scenario("one", "report", "exit=0"))
     result = suite.run(scenario("one", "exit=1"))

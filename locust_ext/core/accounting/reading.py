@@ -73,7 +73,7 @@ class Reading:
     def stretch(self) -> StretchSoFar:
         """The stretch as far as its seconds have closed."""
         stretch, connections = self.seconds.stretch(), self._connections()
-        seen = StretchSoFar(self.seconds.now_s, connections[0].get("connecting", 0))
+        seen = StretchSoFar(self.seconds.now_s, connections[0], connects=self._connects())
         if stretch.from_s is None:
             return seen
         from_s, to_s = float(stretch.from_s), float(stretch.to_s)
@@ -88,6 +88,13 @@ class Reading:
             to_s=to_s,
             is_bottleneck=self.generators.were_bottleneck(max(from_s, self.times.counts_from_s), to_s),
         )
+
+    def _connects(self) -> Snapshot | None:
+        connects = self.seconds.connects()
+        if connects.from_s is None:
+            return None
+        run = RunInfo(id=self.totals.run_id, duration_s=float(connects.to_s - connects.from_s))
+        return Snapshot(run=run, operations=connects.sums.operations({}))
 
     def _since_s(self, length_s: int) -> float:
         """When the window begins that what was read last, which need not wait for other workers, is taken from."""

@@ -169,7 +169,9 @@ class Recorder(Watched):
         users: int | None = None,
         shape: str | None = None,
         ended_because: str | None = None,
+        unfinished: str | None = None,
         target_rate_per_s: float | None = None,
+        paced_s: float | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> None:
         """Tell facts of the run that the recorder cannot know; may be called several times, None says nothing.
@@ -183,7 +185,8 @@ class Recorder(Watched):
             "seed": seed,
             "users": users,
         }
-        told |= {"shape": shape, "ended_because": ended_because, "target_rate_per_s": target_rate_per_s}
+        told |= {"shape": shape, "ended_because": ended_because, "unfinished": unfinished}
+        told |= {"target_rate_per_s": target_rate_per_s, "paced_s": paced_s}
         self._facts.tell(told, versions)
 
     def users(self, now: float, present: int, planned: int | None = None) -> None:

@@ -168,6 +168,7 @@ class Seconds:
         self._users: dict[int, tuple[int, int | None]] = {}
         """Second that is not closed -> (users, planned users) at its end."""
         self.windows.stretch.end()
+        self.windows.connects.end()
         self._begin_at(0)
 
     def reset(self, now_s: float) -> None:
@@ -210,13 +211,25 @@ class Seconds:
 
     def begin_stretch(self) -> None:
         """A stretch from here on: its first second is the next that closes, but none that is more than half over."""
+        self._begin(self.windows.stretch)
+
+    def begin_connects(self) -> None:
+        """The same for the stretch of connects."""
+        self._begin(self.windows.connects)
+
+    def _begin(self, stretch: Stretch) -> None:
         self.windows.finish()
-        self.windows.stretch.begin(max(self._next, floor(self.now_s + 0.5)))
+        stretch.begin(max(self._next, floor(self.now_s + 0.5)))
 
     def stretch(self) -> Stretch:
         """The stretch as far as seconds have closed."""
         self.windows.finish()
         return self.windows.stretch
+
+    def connects(self) -> Stretch:
+        """The connects as far as seconds have closed."""
+        self.windows.finish()
+        return self.windows.connects
 
     def rows_between(self, from_s: float, to_s: float) -> tuple[Second, ...]:
         """The timeline's rows that lie in this time, which is the latest; not those that were joined with others."""

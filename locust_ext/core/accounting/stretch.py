@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from locust_ext.core.accounting.sums import Sums
@@ -12,7 +12,9 @@ from locust_ext.model import Snapshot
 class Stretch:
     """Grows by each second that closes, from the one on that it was begun for. Histograms of its own: nothing leaves it."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: str | None = None) -> None:
+        """`only`: the type of the operations that are in it, which has nothing else then."""
+        self._only = only
         self.end()
 
     def begin(self, second: int) -> None:
@@ -40,7 +42,12 @@ class Stretch:
         if self.from_s is None:
             self.from_s = start_s
         self.to_s = start_s + 1
-        yield from self.sums.merging(second)
+        yield from self.sums.merging(second if self._only is None else self._part_of(second))
+
+    def _part_of(self, second: Sums) -> Sums:
+        part = Sums()
+        part.ledgers = {key: ledger for key, ledger in second.ledgers.items() if key[0] == self._only}
+        return part
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,13 @@ class StretchSoFar:
 
     now_s: float
     """As of the last tick."""
-    connecting: int
-    """Connections that are being opened, in all processes."""
+    states: Mapping[str, int]
+    """State -> connections, in all processes."""
     snapshot: Snapshot | None = None
     """What ended from `from_s` to `to_s`, with the resources of that time; gauges are of now. None: no second closed."""
     from_s: float = 0.0
     to_s: float = 0.0
     is_bottleneck: bool = False
     """A generator was its own limit within that time; see `Generators.were_bottleneck`."""
+    connects: Snapshot | None = None
+    """The CONNECT operations that ended since `begin_connects`. None: no second closed."""

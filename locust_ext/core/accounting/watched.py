@@ -39,6 +39,10 @@ class Watched(OwnCounts):
         """Add up the seconds that close from now on, apart from all others, for `stretch`; a new run has none."""
         self._seconds.begin_stretch()
 
+    def begin_connects(self) -> None:
+        """The same for `stretch().connects`, which may go back further than the stretch."""
+        self._seconds.begin_connects()
+
     def stretch(self) -> StretchSoFar:
         """What ended since `begin_stretch`, in whole closed seconds of all processes, with histograms of its own."""
         return self._reading.stretch()

@@ -1,5 +1,5 @@
 """Sliding windows for the rules: the last closed seconds of all processes and, where asked for, of each worker alone;
-and the stretch that a search for the limit looks at.
+and the stretches that a search for the limit looks at.
 
 A window is a sum to which each second that closes is added, and from which the one that is now too old is taken out.
 With hundreds of operations that takes longer than a loop may stand still: it is work in pieces, which `work` does one
@@ -15,6 +15,7 @@ from typing import Final
 from locust_ext.core.accounting.names import Names
 from locust_ext.core.accounting.stretch import Stretch
 from locust_ext.core.accounting.sums import Sums
+from locust_ext.core.alerts.view import CONNECT
 from locust_ext.model import Delta
 
 MAX_WORKERS: Final = 100
@@ -53,6 +54,7 @@ class Windows:
         self.is_by_worker = False
         """Whether the seconds must be told apart by worker."""
         self.stretch = Stretch()
+        self.connects = Stretch(only=CONNECT)
         self.clear()
 
     def clear(self) -> None:
@@ -62,6 +64,7 @@ class Windows:
         self._whole: dict[str, Sums] = {}
         self._pieces: Iterator[None] = iter(())
         self.stretch.restart()
+        self.connects.restart()
 
     def watch(self, length_s: int | None, by_worker: bool) -> None:
         """Keep a window of this many seconds from now on; it begins empty. `by_worker`: one for each worker as well.
@@ -105,6 +108,7 @@ class Windows:
 
     def _slide(self, start_s: int, second: Sums, by_worker: Mapping[str, Sums]) -> Iterator[None]:
         yield from self.stretch.growing(start_s, second)
+        yield from self.connects.growing(start_s, second)
         for worker in by_worker:
             if worker not in self._workers:
                 self._workers[worker] = {length_s: Window(length_s) for length_s in self._worker_lengths}

@@ -190,7 +190,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "failovers": Metric(
         "",
         "failovers",
-        "connections opened again on another host, in the window",
+        "connections opened on another host than before, or than tried first, in window",
         reads.connections_count("failovers"),
         judges_run=False,
     ),

@@ -73,7 +73,7 @@ def read_rule(given: object) -> Rule:
     if no_data not in NO_DATA:
         raise _unknown("no_data", _or_null(no_data), NO_DATA)
     on_warning, on_critical = (_actions(given, key, window_s) for key in ("on_warning", "on_critical"))
-    record = given.get("record", False)
+    record = _truth(given.get("record", False))
     if not isinstance(record, bool):
         raise ConfigError("expected true or false", key="record", value=record)
     if record and window_s is None:
@@ -81,7 +81,7 @@ def read_rule(given: object) -> Rule:
     if record and "record" not in on_critical:
         on_critical = (*on_critical, "record")
     share = number_of(given.get("hysteresis", 0.05), "hysteresis", "from 0 to 1", 0, 1)
-    times = given.get("resolve_after", 2)
+    times = _number(given.get("resolve_after", 2))
     if isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= 1000:
         raise ConfigError("expected a whole number of evaluations from 1 to 1000", key="resolve_after", value=times)
     rule = Rule(
@@ -217,9 +217,27 @@ def _actions(given: Mapping[str, Any], key: str, window_s: int | None) -> tuple[
 
 def number_of(given: object, key: str, expected: str, low: float, high: float) -> float:
     """The number, if it is one from ``low`` to ``high``; else `ConfigError`, which says what was ``expected``."""
-    if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given <= high:
+    number = _number(given)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not low <= number <= high:
         raise ConfigError(f"expected a number {expected}", key=key, value=given)
-    return float(given)
+    return float(number)
+
+
+def _number(given: object) -> object:
+    """The number that a text is, out of an environment variable for one."""
+    if not isinstance(given, str):
+        return given
+    for kind in (int, float):
+        try:
+            return kind(given)
+        except ValueError:
+            continue
+    return given
+
+
+def _truth(given: object) -> object:
+    """The truth value that a text is."""
+    return {"true": True, "false": False}.get(given.lower(), given) if isinstance(given, str) else given
 
 
 class _Null:

@@ -17,6 +17,8 @@ EXPECTED = (
     "expected a message generator, the name of one, a mapping of weights, a class or an object with generate(), "
     "or a callable of (rng, client_id)"
 )
+_WITHOUT_DEFAULT = ("template", "custom", "replay")
+"""Names of the table that are nothing without parameters."""
 EXPECTED_RESULT = "expected a Message, an object (dict), text or bytes from the generator"
 
 
@@ -26,8 +28,8 @@ def check(generator: Any) -> Any:
 
     if isinstance(generator, str):
         if generator not in GENERATORS:
-            raise unknown("generator", generator, GENERATORS)
-        if generator in ("template", "custom", "replay"):
+            raise unknown("generator", generator, [name for name in GENERATORS if name not in _WITHOUT_DEFAULT])
+        if generator in _WITHOUT_DEFAULT:
             raise ConfigError("this generator has no default: give an instance", key="generator", value=generator)
         return generator
     if isinstance(generator, Mapping):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,17 +30,21 @@ def named(name: str, parameters: Mapping[str, Any], now: Callable[[], float], fo
     from locust_ext.core.messages import GENERATORS, Replay, Template  # the table names the classes
 
     if name not in GENERATORS:
-        raise unknown("", name, GENERATORS)
+        raise unknown("", name, [each for each in GENERATORS if each != "custom"])
     cls = GENERATORS[name]
-    if name == "mixed" and parameters and "weights" not in parameters and set(parameters) & set(GENERATORS):
-        parameters = {"weights": parameters}
+    if name == "mixed" and parameters and "weights" not in parameters and _are_weights(parameters):
+        try:
+            return named(name, {"weights": parameters}, now, folder)
+        except ConfigError as error:
+            error.key = error.key.removeprefix("weights").removeprefix(".")  # which the file does not have
+            raise
     file = parameters.get("file") if cls in (Template, Replay) else None
     if cls is Replay and file is None:
         raise ConfigError("this key is required: the recording, as HAR or JSONL", key="file")
     if cls is Template and file is None and "templates" not in parameters:
         raise ConfigError("this key is required: a file of templates, or templates", key="file")
     if file is not None:
-        if not isinstance(file, str):
+        if not isinstance(file, str) or not file or "\0" in file:
             raise ConfigError("expected the path of a file", key="file", value=file)
         file = Path(folder, file)
     given = _given(cls, parameters, now, folder)
@@ -52,14 +57,40 @@ def named(name: str, parameters: Mapping[str, Any], now: Callable[[], float], fo
     return cls(**given)
 
 
+def parameters_of(name: str) -> list[str]:
+    """What a settings file may give the generator of this name; to ``mixed`` also its weights themselves."""
+    from locust_ext.core.messages import GENERATORS, Mixed
+
+    cls = GENERATORS[name]
+    return _valid(cls) + ([each for each in GENERATORS if each != "custom"] if cls is Mixed else [])
+
+
+def _valid(cls: type[Any]) -> list[str]:
+    from locust_ext.core.messages import Replay, Template
+
+    known = [each for each in inspect.signature(cls).parameters if each not in FROM_CODE]
+    return [*known, "file", "feeder"] if cls in (Template, Replay) else known
+
+
+def _are_weights(parameters: Mapping[str, Any]) -> bool:
+    """Whether they are the weights of a mix, one of them misspelt perhaps, and not what a mix may have beside them."""
+    from locust_ext.core.messages import GENERATORS, Mixed
+
+    own = set(inspect.signature(Mixed).parameters)
+    return bool(set(parameters) & set(GENERATORS)) or not (set(parameters) & own or _is_near(parameters, own))
+
+
+def _is_near(names: Iterable[str], valid: Iterable[str]) -> bool:
+    return any(difflib.get_close_matches(name, list(valid), n=1) for name in names)
+
+
 def _given(
     cls: type[Any], parameters: Mapping[str, Any], now: Callable[[], float], folder: str | Path
 ) -> dict[str, Any]:
     """``parameters`` as ``cls`` takes them, without the ``file``; ``ConfigError`` for a name that it does not take."""
     from locust_ext.core.messages import InTurn, Replay, Template
 
-    known = [each for each in inspect.signature(cls).parameters if each not in FROM_CODE]
-    valid = [*known, "file", "feeder"] if cls in (Template, Replay) else known
+    valid = _valid(cls)
     given: dict[str, Any] = {}
     for key, value in parameters.items():
         if key not in valid:
@@ -107,11 +138,11 @@ def feeder_of(parameters: Any, folder: str | Path) -> Feeder:
         if key not in ("csv", "mode"):
             raise unknown(str(key), key, ("csv", "mode"))
     path, order = parameters.get("csv"), parameters.get("mode", "random")
-    if not isinstance(path, str) or not path:
+    if not isinstance(path, str) or not path or "\0" in path:
         raise ConfigError("this key is required: the path of a CSV file", key="csv", value=path)
     if order not in ORDERS:
         raise unknown("mode", order, ORDERS)
     try:
         return Feeder.from_csv(Path(folder, path), order)
     except ConfigError as error:
-        raise ConfigError(str(error), key="csv") from None
+        raise ConfigError(f"{error.source}: {error.expected}", key="csv", value=error.value) from None

@@ -19,6 +19,7 @@ Where a text is one placeholder and nothing else, ``{seq}``, ``{int:…}``, ``{n
 
 from __future__ import annotations
 
+import difflib
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -84,6 +85,8 @@ class Compiler:
     def template(self, template: Any, where: str) -> Compiled:
         if not isinstance(template, Mapping):
             raise ConfigError("expected a template, an object", source=self.source, key=where, value=template)
+        if "body" not in template:
+            self._no_slip(template, where)
         options = template if "body" in template else {"body": template}
         for key in options:
             if key not in _OPTIONS:
@@ -104,6 +107,16 @@ class Compiler:
             channel=channel,
             weight=check_weight(f"{where}.weight".lstrip("."), options.get("weight", 1)),
         )
+
+    def _no_slip(self, template: Mapping[Any, Any], where: str) -> None:
+        """An object without ``body`` is a body itself; but not one with a ``bdy``, or with nothing but what stands beside
+        a body, for these would be sent as they are.
+        """
+        for key, item in template.items():
+            if isinstance(item, (Mapping, list)) and difflib.get_close_matches(str(key), ["body"], n=1, cutoff=0.75):
+                raise unknown(f"{where}.{key}".lstrip("."), key, _OPTIONS)
+        if template and all(key in ("reply", "one_way", "channel", "weight") for key in template):
+            raise ConfigError("this key is required: the message", source=self.source, key=f"{where}.body".lstrip("."))
 
     def value(self, value: Any, where: str) -> Fill:
         if isinstance(value, str):

@@ -14,7 +14,8 @@ from locust_ext.errors import ConfigError
 
 DEFAULT_FACTOR = 2.0
 DEFAULT_P95_MS = 500.0
-DEFAULT_ERROR_RATIO = 0.05
+"""Where nothing says how fast the answers must be: no `p95_ms`, no `average_ms`, no rule."""
+DEFAULT_FAILED_RATIO = 0.05
 MAX_UP_STEPS = 1000
 """Steps on the way up to `max_users`."""
 
@@ -38,12 +39,12 @@ class Stress:
     max_step_s: float | None = None
     """None: six times `step_s`."""
     p95_ms: float | None = None
-    """A step breaks where 95 % of the answers do not keep to this."""
+    """A step breaks where 95 % of the answers do not keep to this; None: 500, or `average_ms`, or the rules."""
     average_ms: float | None = None
-    error_ratio: float | None = None
-    """Failed share of the operations, 0 to 1."""
-    connect_failure_ratio: float | None = None
-    """Failed share of the connects, 0 to 1."""
+    error_ratio: float | None = DEFAULT_FAILED_RATIO
+    """Failed share of the operations, 0 to 1; None: they may fail, but a step in which none was answered breaks."""
+    connect_failure_ratio: float | None = DEFAULT_FAILED_RATIO
+    """Failed share of the connects, from when the step's users were asked for, 0 to 1; None: they may fail."""
     rules: bool = True
     """The critical limits of the run's rules are criteria too."""
     precision: int | None = None
@@ -123,13 +124,6 @@ class Stress:
     def longest_step_s(self) -> float:
         """Seconds that a step is measured for at most."""
         return 6 * self.step_s if self.max_step_s is None else self.max_step_s
-
-    @property
-    def has_criteria(self) -> bool:
-        """Whether one of the four shorthand criteria was given."""
-        return any(
-            limit is not None for limit in (self.p95_ms, self.average_ms, self.error_ratio, self.connect_failure_ratio)
-        )
 
     @property
     def up_steps(self) -> int:

@@ -27,7 +27,8 @@ class Climb:
     """Up until a step is bad, then between the most users that were good and the fewest that were bad.
 
     `kind` and `users` are the step to make; `outcome` is what the search came to, None while it goes on. What was good
-    counts only below everything that was bad: a number that was sustained once and not the second time is bad.
+    counts only below everything that was bad: a number that was sustained once and not the second time is bad. A step that
+    the generator has spoiled is made once more: it is the limit only where it spoils that one too.
     """
 
     def __init__(self, wanted: Stress) -> None:
@@ -39,6 +40,8 @@ class Climb:
         self._precision = 1
         self._generator_at: int | None = None
         """Where the generator was the limit, and the target has not been bad below."""
+        self._is_spoiled = False
+        """The generator has spoiled this step once, and it is being made once more."""
         self._further = 0
         self.kind = UP
         self.users = wanted.initial
@@ -49,8 +52,18 @@ class Climb:
         """The most users that are known to be sustained; 0: none."""
         return max(self._good, default=0)
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether this step is made once more if the generator spoils it."""
+        return not self._is_spoiled and self._further < MAX_FURTHER
+
     def made(self, outcome: str) -> None:
         """The step was made; one of `STEP_OUTCOMES`."""
+        repeats = outcome == GENERATOR_LIMIT and self.may_repeat
+        self._is_spoiled = repeats
+        if repeats:
+            self._further += 1
+            return
         if outcome == NO_DATA:
             self.outcome = NO_DATA
         elif outcome == GENERATOR_LIMIT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from locust_ext.core.accounting.ledger import was_answered
 from locust_ext.core.alerts.view import CONNECT, NOT_REQUESTS
 from locust_ext.model import EMPTY, NO_WORK, Distribution, LoadStep, Snapshot
 
@@ -18,6 +19,8 @@ class Figures:
     failures: int
     """Of those."""
     timed_out: int
+    answered: int
+    """Of all: it succeeded, or failed with an answer."""
     in_flight: int
     """At the end of the last one."""
     connects: int
@@ -34,11 +37,19 @@ class Figures:
             finished=sum(each.finished for each in work),
             failures=sum(each.failures for each in work),
             timed_out=sum(each.timed_out for each in work),
+            answered=sum(
+                each.ok + sum(count for name, count in each.errors.items() if was_answered(name)) for each in work
+            ),
             in_flight=sum(each.in_flight for each in last if each.type not in NO_WORK),
             connects=sum(each.finished for each in connects),
             connect_failures=sum(each.failures for each in connects),
             slowest_us=max((each.latency.max_us for each in work if each.latency.max_us is not None), default=None),
         )
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Operations have finished, and there was no answer to any of them."""
+        return self.finished > 0 and not self.answered
 
     @property
     def samples(self) -> int:
@@ -61,13 +72,18 @@ def made_step(
     outcome: str,
     stretches: Sequence[Snapshot] = (),
     *,
+    connects: Snapshot | None = None,
     because: str = "",
     value: str = "",
     notes: tuple[str, ...] = (),
     recovered_s: float | None = None,
 ) -> LoadStep:
-    """A step with the figures of its stretches, whose seconds are what the rate is taken from."""
+    """A step with the figures of its stretches, whose seconds are what the rate is taken from.
+
+    `connects`: those of the whole step, where they are more than the stretches'.
+    """
     figures = Figures.of(*stretches)
+    of_connects = figures if connects is None else Figures.of(connects)
     seconds = sum(stretch.run.duration_s for stretch in stretches)
     answered = answers(*stretches)
     return LoadStep(
@@ -85,8 +101,8 @@ def made_step(
         p50_us=answered.percentile_us(50),
         p95_us=answered.percentile_us(95),
         p99_us=answered.percentile_us(99),
-        connects=figures.connects,
-        connect_failures=figures.connect_failures,
+        connects=of_connects.connects,
+        connect_failures=of_connects.connect_failures,
         notes=notes,
         recovered_s=recovered_s,
     )

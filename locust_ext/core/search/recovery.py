@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from locust_ext.core.schedules.plan import users_text
-from locust_ext.core.search.criteria import Broken
+from locust_ext.core.search.criteria import Breaks, Broken
 from locust_ext.core.search.figures import Figures, made_step
 from locust_ext.core.search.seen import Seen
 from locust_ext.model import LoadStep, Snapshot
@@ -25,9 +24,7 @@ class Recovery:
     A second in which nothing ended neither holds nor breaks: the target may be idle, or stand still.
     """
 
-    def __init__(
-        self, users: int, fell_s: float, longest_s: float, breaks: Callable[[Snapshot], Broken | None]
-    ) -> None:
+    def __init__(self, users: int, fell_s: float, longest_s: float, breaks: Breaks) -> None:
         """`users` are those after the fall, which was at `fell_s`; it waits for `longest_s` at most."""
         self.users = users
         self.is_over = False

@@ -16,6 +16,10 @@ class Seen:
     """That are present."""
     connecting: int = 0
     """Connections that are being opened."""
+    waiting: int = 0
+    """Connections that could not be opened, or were lost, and will be tried again."""
+    failed: int = 0
+    """Connections that were given up; their users stay, and do nothing any more."""
     stretch: Snapshot | None = None
     """What ended in the whole closed seconds from `from_s` to `to_s`; `run.duration_s` is their length. None: no second
     has closed since the stretch began."""
@@ -23,3 +27,11 @@ class Seen:
     to_s: float = 0.0
     is_bottleneck: bool = False
     """A generator was its own limit at some time between `from_s` and `to_s`."""
+    connects: Snapshot | None = None
+    """The CONNECT operations that ended in the closed seconds since `Search.connects_from_s`; `run.duration_s` is their
+    number. None: no second has closed since."""
+
+    @property
+    def missing(self) -> int:
+        """Connections that are not there: being opened, tried again later, or given up."""
+        return self.connecting + self.waiting + self.failed

@@ -230,6 +230,7 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
             self._close_all()
 
     def _stop_driving(self) -> None:
+        self.intake.open_loops.leave(self, monotonic())
         for driver in (self._driver, *self._keepers.values()):
             if driver is not None:
                 driver.close()
@@ -269,6 +270,7 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
         self._forget(channel)
         if channel is self.main:
             self._failure = (error_class, "")
+            self.intake.open_loops.leave(self, monotonic())
         driver = self._driver if channel is self.main else self._keepers.get(channel)
         if driver is not None:
             driver.lost(error_class)
@@ -337,6 +339,8 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
             self._due_s = math.inf  # it only listens
         elif isinstance(self.pacing, OpenLoop):
             self._due_s = self.pacing.first_s(now_s, self.random)
+            if self._shared_turns is None:
+                self.intake.open_loops.enter(self, self.pacing.rate, now_s)
         elif self.pacing is None and getattr(self.setting("generator"), "is_timed", False):
             self._due_s = cast(TimedGenerator, self._bound_generator()).next_due_s(now_s, now_s)
         elif self._due_s == 0.0:
@@ -409,6 +413,7 @@ class RealTimeUser(ConnectionSettings, ActsOnMany, ToldOfStates, User):
 
     def drive_close(self, code: int) -> None:
         self._is_present = False
+        self.intake.open_loops.leave(self, monotonic())
         for channel in self.channels:
             channel.close(code)
             self._forget(channel)

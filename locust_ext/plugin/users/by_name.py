@@ -13,6 +13,7 @@ from locust_ext.core.messages import GENERATORS
 from locust_ext.core.messages.named import named
 from locust_ext.errors import ConfigError
 from locust_ext.settings import Settings
+from locust_ext.settings.file import LARGEST
 
 _TABLES: Mapping[str, Mapping[str, Any]] = {"pattern": PATTERNS, "generator": GENERATORS}
 
@@ -22,7 +23,7 @@ def names_of(attribute: str) -> tuple[str, ...]:
     return tuple(name for name in _TABLES[attribute] if name != "custom")
 
 
-def check_name(attribute: str, name: str, source: str, key: str) -> None:
+def check_name(attribute: str, name: str, source: str, key: str, *, shows_value: bool = True) -> None:
     """Raises `ConfigError` for a name that no pattern, or no generator, has."""
     valid = names_of(attribute)
     if name not in valid:
@@ -31,7 +32,8 @@ def check_name(attribute: str, name: str, source: str, key: str) -> None:
             source=source,
             key=key,
             value=name,
-            nearest=nearest(name, valid),
+            nearest=nearest(name, valid) if shows_value else None,
+            shows_value=shows_value,
         )
 
 
@@ -71,7 +73,10 @@ def made(attribute: str, chosen: Any, settings: Settings, source: str, key: str,
             return pattern({"pattern": name, **_lax(parameters)})
         return named(name, parameters if name in ("template", "replay") else _lax(parameters), time.time, folder)
     except ConfigError as error:
-        raise error.under(key, source, shows_value=not settings.is_secret(key, error.key)) from None
+        told = error.under(key, source, shows_value=not settings.is_secret(key, error.key))
+        if settings.is_secret(key, error.key):
+            told.nearest = None
+        raise told from None
 
 
 def _lax(value: Any) -> Any:
@@ -83,7 +88,8 @@ def _lax(value: Any) -> Any:
     if isinstance(value, str):
         for kind in (int, float):
             try:
-                return kind(value)
+                found = kind(value)
             except ValueError:
                 continue
+            return found if abs(found) <= LARGEST else value
     return value

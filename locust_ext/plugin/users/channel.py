@@ -153,6 +153,7 @@ class Channel(Reporting, Generic[C]):
                 raise GreenletExit
         except ConnectFailed as error:
             self.last_error = error.error_class
+            self._outage.refused(connection.target.label, begun_s)
             elapsed_us = round((monotonic() - begun_s) * 1e6)
             if self._is_shut:  # `finish_shutdown` has been there already
                 connection.become(None)

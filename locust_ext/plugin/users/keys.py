@@ -9,6 +9,7 @@ from __future__ import annotations
 from locust import User, between, constant
 from locust.contrib.fasthttp import FastHttpUser
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,14 @@ from typing import Any, Final
 from locust_ext.core.pacing import ClosedLoop, OpenLoop
 from locust_ext.core.protocols.correlation import AgentChannel, ByCall, ById, ByType, Correlation, Fifo, MonitorChannel
 from locust_ext.core.protocols.ties import FanOut
+from locust_ext.errors import ConfigError
 from locust_ext.plugin.users.agent import AgentUser
 from locust_ext.plugin.users.base import RealTimeUser
+from locust_ext.plugin.users.by_name import nearest
 from locust_ext.plugin.users.context import ContextServerUser
 from locust_ext.plugin.users.socketio import FastSocketIOUser
 from locust_ext.plugin.users.websocket import WebSocketUser
+from locust_ext.runtime.proxy import ENVIRONMENT, EXPECTED, parse_proxy
 from locust_ext.settings.matching import CorrelationSettings, FanOutRule
 from locust_ext.settings.users import PacingSettings, UserSettings
 
@@ -112,6 +116,65 @@ def _files(paths: str | list[str], folder: Path) -> str | tuple[str, ...]:
     return _file(paths, folder) if isinstance(paths, str) else tuple(_file(path, folder) for path in paths)
 
 
+def _existing(path: str, folder: Path) -> str:
+    return _checked_file(_file(path, folder))
+
+
+def _existing_files(paths: str | list[str], folder: Path) -> str | tuple[str, ...]:
+    made = _files(paths, folder)
+    for each in (made,) if isinstance(made, str) else made:
+        _checked_file(each)
+    return made
+
+
+def _checked_file(path: str) -> str:
+    """Raises `ConfigError` if it is not there: the first connection would find that out, in the middle of the run."""
+    if not Path(path).is_file():
+        raise ConfigError("expected a file that is there", value=path)
+    return path
+
+
+_WHOLE_ADDRESS: Final = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def _path(path: str, folder: Path) -> str:
+    """With ``{client_id}`` or without."""
+    plain = _plain_path(_PLACEHOLDER.sub("", path), folder)
+    if "{" in plain or "}" in plain:
+        raise ConfigError(f"expected no brace but those of {{{CLIENT_ID}}}", value=path)
+    for name in _PLACEHOLDER.findall(path):
+        if name != CLIENT_ID:
+            near = nearest(name, [CLIENT_ID])
+            hint = None if near is None else f"{{{near}}}"
+            raise ConfigError(f"unknown placeholder, expected {{{CLIENT_ID}}}", value=f"{{{name}}}", nearest=hint)
+    return path
+
+
+def _plain_path(path: str, folder: Path) -> str:
+    """Of an endpoint, behind the host that the class has."""
+    if _WHOLE_ADDRESS.match(path):
+        raise ConfigError("expected a path such as /ws: the address before it is the class's host", value=path)
+    if any(each.isspace() or not each.isprintable() for each in path):
+        raise ConfigError("expected a path without spaces", value=path)
+    return path
+
+
+CLIENT_ID: Final = "client_id"
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+
+
+def _proxy(address: str, folder: Path) -> str:
+    """Of a proxy, with its scheme or at least its port: a word alone is more likely a slip than a host."""
+    if address != ENVIRONMENT:
+        if "://" not in address and not re.search(r":\d+/?$", address):
+            raise ConfigError(EXPECTED)
+        try:
+            parse_proxy(address)
+        except ConfigError as error:
+            raise ConfigError(error.expected) from None  # told under its own key
+    return address
+
+
 def _tuple(texts: str | list[str], folder: Path) -> str | tuple[str, ...]:
     return texts if isinstance(texts, str) else tuple(texts)
 
@@ -125,13 +188,13 @@ _OTHERS: Final[Mapping[str, Key]] = {
     "fixed_count": _OF_ANY_USER,
     "host": _OF_ANY_USER,
     "max_in_flight": Key((WebSocketUser,)),
-    "path": Key((WebSocketUser,)),
-    "monitor_path": Key((AgentUser,)),
+    "path": Key((WebSocketUser,), _path),
+    "monitor_path": Key((AgentUser,), _path),
     "agent_host": Key((AgentUser,)),
     "heartbeat_s": Key((AgentUser,)),
     "correlate": Key((WebSocketUser,), correlation),
     "fan_out": Key(_SPOKEN_TO, fan_out),
-    "socketio_path": Key((FastSocketIOUser, ContextServerUser)),
+    "socketio_path": Key((FastSocketIOUser, ContextServerUser), _plain_path),
     "namespace": Key((FastSocketIOUser,)),
     "auth": Key((FastSocketIOUser,)),
     "confirm": Key((FastSocketIOUser, ContextServerUser), _confirm),
@@ -141,8 +204,9 @@ _OTHERS: Final[Mapping[str, Key]] = {
     "max_inbox": Key(only_for_tasks=True),
     "inbox_policy": Key(only_for_tasks=True),
     "subprotocols": Key(make=_tuple),
-    "ca_file": Key(make=_file),
-    "client_certificate": Key(make=_files),
+    "ca_file": Key(make=_existing),
+    "client_certificate": Key(make=_existing_files),
+    "proxy": Key(make=_proxy),
 }
 KEYS: Final[Mapping[str, Key]] = {
     name: _OTHERS.get(name, Key()) for name in UserSettings.model_fields if name not in _DRIVEN

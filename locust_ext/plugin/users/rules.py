@@ -148,7 +148,11 @@ def _of_file(settings: Settings, known: Mapping[str, type[Any]], source: str) ->
     for section, attribute in _SECTIONS:
         for name in getattr(settings, section):
             key = f"{section}.{name}"
-            check_name(attribute, name, _place(settings, key, source)[0], key)
+            file, folder = _place(settings, key, source)
+            check_name(attribute, name, file, key)
+            made(
+                attribute, name, settings, file, key, folder
+            )  # its parameters are looked at, even if no class uses them
     for name, rules in settings.users.items():
         key = f"users.{name}"
         cls = _known_class(name, known, _place(settings, key, source)[0], key)
@@ -167,17 +171,18 @@ def _of_key(
     value = getattr(rules, name)
     if name not in (valid := keys_of(cls)):
         _refuse(cls, name, valid, rules, source, key)
+    is_secret = settings.is_secret(key)
     if name in ("pattern", "generator"):
-        check_name(name, value if isinstance(value, str) else next(iter(value)), source, key)
-        yield _Wish(cls, name, made(name, value, settings, source, key, folder), source, key)
+        chosen = value if isinstance(value, str) else next(iter(value))
+        check_name(name, chosen, source, key, shows_value=not is_secret)
+        yield _Wish(cls, name, made(name, value, settings, source, key, folder), source, key, is_secret)
     elif name == "pacing":
-        yield _Wish(cls, name, pacing(value), source, key)
+        yield _Wish(cls, name, pacing(value), source, key, is_secret)
     elif name == "think_time":
         is_tasked = not issubclass(cls, RealTimeUser) or cls._is_task_driven
         attribute, of = ("wait_time", wait_time) if is_tasked else ("pacing", closed_loop)
-        yield _Wish(cls, attribute, of(value), source, key)
+        yield _Wish(cls, attribute, of(value), source, key, is_secret)
     else:
-        is_secret = settings.is_secret(key)
         try:
             value = KEYS[name].make(value, folder)
         except ConfigError as error:

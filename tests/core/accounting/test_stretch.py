@@ -38,11 +38,11 @@ def lag(latency_us: int, count: int = 40) -> Distribution:
 
 def test_it_has_what_ended_since_it_began_and_nothing_of_what_was_before() -> None:
     recorder = local()
-    assert recorder.stretch() == StretchSoFar(0.0, 0)
+    assert recorder.stretch() == StretchSoFar(0.0, {})
     asks(recorder, 50, 900_000)
     recorder.tick(101.0)
     recorder.begin_stretch()
-    assert recorder.stretch() == StretchSoFar(1.0, 0)
+    assert recorder.stretch() == StretchSoFar(1.0, {})
     asks(recorder, 3, 2_000)
     recorder.tick(102.0)
     asks(recorder, 4, 4_000, "timed_out")
@@ -51,7 +51,8 @@ def test_it_has_what_ended_since_it_began_and_nothing_of_what_was_before() -> No
     recorder.connection_state(None, "connecting")
     recorder.tick(103.0)
     stretch = recorder.stretch()
-    assert (finished(stretch), between(stretch), stretch.now_s, stretch.connecting) == (9, (1.0, 3.0), 3.0, 1)
+    assert (finished(stretch), between(stretch), stretch.now_s) == (9, (1.0, 3.0), 3.0)
+    assert stretch.states == {"connecting": 1}
     assert stretch.snapshot is not None
     (ask,) = stretch.snapshot.operations
     assert (ask.ok, ask.timed_out, ask.in_flight, ask.latency.count, ask.latency.max_us) == (5, 4, 1, 5, 8_000)
@@ -62,6 +63,28 @@ def test_it_has_what_ended_since_it_began_and_nothing_of_what_was_before() -> No
     recorder.tick(104.0)
     assert (finished(recorder.stretch()), between(recorder.stretch())) == (1, (3.0, 4.0))
     assert recorder.snapshot(104.0).finished == 60, "what was counted elsewhere is not touched"
+
+
+def test_its_connects_may_go_back_further_and_have_nothing_else() -> None:
+    recorder = local()
+    recorder.operation("CONNECT", "/ws", 5_000, 0)
+    recorder.tick(101.0)
+    recorder.begin_connects()
+    assert recorder.stretch().connects is None
+    for now in (102.0, 103.0, 104.0):
+        recorder.begin_stretch()
+        asks(recorder, 7, 2_000)
+        recorder.operation("CONNECT", "/ws", 5_000, 0)
+        recorder.operation("CONNECT", "/ws", None, 0, "failed", "refused")
+        recorder.tick(now)
+    stretch = recorder.stretch()
+    assert stretch.connects is not None
+    (connect,) = stretch.connects.operations
+    assert (connect.type, connect.ok, connect.failed, dict(connect.errors)) == ("CONNECT", 3, 3, {"refused": 3})
+    assert stretch.connects.run.duration_s == 3.0
+    assert (finished(stretch), between(stretch)) == (9, (3.0, 4.0))
+    recorder.begin_connects()
+    assert recorder.stretch().connects is None
 
 
 def test_a_second_that_is_more_than_half_over_is_not_its_first() -> None:
@@ -161,7 +184,7 @@ def test_a_reset_restarts_it_and_a_new_run_has_none() -> None:
     recorder.begin("s", 200.0)
     asks(recorder, 1)
     recorder.tick(201.0)
-    assert recorder.stretch() == StretchSoFar(1.0, 0)
+    assert recorder.stretch() == StretchSoFar(1.0, {})
 
 
 def test_the_warm_up_is_in_none() -> None:

@@ -266,7 +266,7 @@ EXPECTED = (
     "generator: expected a message generator, the name of one, a mapping of weights, a class or an object with"
     " generate(), or a callable of (rng, client_id)"
 )
-NAMES = "event, command, query, monitoring, ping, heartbeat, context_ops, mixed, in_turn, realistic, template, replay, custom"
+NAMES = "event, command, query, monitoring, ping, heartbeat, context_ops, mixed, in_turn, realistic"
 
 
 @pytest.mark.parametrize(

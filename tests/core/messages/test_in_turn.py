@@ -62,11 +62,11 @@ def test_a_settings_file_gives_names_or_names_over_parameters() -> None:
 @pytest.mark.parametrize(
     ("steps", "text"),
     [
-        (["ping", "qury"], "steps.1: unknown name"),
-        ([{"event": {"ping": 0}}], "steps.0.event.ping: unknown name"),
-        ([{"event": {"pings": 2}}], "steps.0.event.pings: expected a share from 0 to 1"),
-        ([{"event": {}, "ping": {}}], "steps.0: expected a name, or a mapping with one name over its parameters"),
-        ([["ping"]], "steps.0: expected a name, or a mapping with one name over its parameters"),
+        (["ping", "qury"], "steps[1]: unknown name"),
+        ([{"event": {"ping": 0}}], "steps[0].event.ping: unknown name"),
+        ([{"event": {"pings": 2}}], "steps[0].event.pings: expected a share from 0 to 1"),
+        ([{"event": {}, "ping": {}}], "steps[0]: expected a name, or a mapping with one name over its parameters"),
+        ([["ping"]], "steps[0]: expected a name, or a mapping with one name over its parameters"),
         ([], "steps: expected a list of generators"),
         ("ping", "steps: expected a list of generators"),
     ],

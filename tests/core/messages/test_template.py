@@ -185,6 +185,12 @@ def test_rows_come_from_a_csv_file(tmp_path: Path) -> None:
             "replies: unknown name, expected one of name, body, reply, one_way, channel, weight (got 'replies');"
             " did you mean 'reply'?",
         ),
+        (
+            {"bdy": {"a": 1}},
+            "bdy: unknown name, expected one of name, body, reply, one_way, channel, weight (got 'bdy');"
+            " did you mean 'body'?",
+        ),
+        ([{"body": {}}, {"reply": "pong", "weight": 2}], "[1].body: this key is required: the message"),
         ({"body": 7}, "body: expected an object, a list or a text (got 7)"),
         ({"body": {}, "weight": "x"}, "weight: expected a weight, a number of at least 0 (got 'x')"),
         ([], "expected at least one template with a weight above 0"),
@@ -195,6 +201,11 @@ def test_a_wrong_template_is_refused_when_it_is_made(template: Any, text: str) -
     with pytest.raises(ConfigError) as caught:
         Template(template)
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("body", [{"bodies": [1]}, {"name": "x", "type": "y"}, {"bod": 5}, {"reply": "x", "type": "y"}])
+def test_an_object_without_a_body_is_a_body_unless_that_is_a_slip(body: dict[str, Any]) -> None:
+    assert Template(body).bind(random.Random(1), "user").generate().body == body
 
 
 def test_an_unknown_column_is_refused_with_the_nearest() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import floor
 
 from locust_ext.core.accounting.histogram import Histogram
+from locust_ext.core.alerts.rules import Rule
 from locust_ext.core.schedules import Stress
 from locust_ext.core.search import Criteria, Search, Seen
 from locust_ext.model import LimitSearch, OperationStats, RunInfo, Snapshot
@@ -93,13 +94,17 @@ class Run:
     present: Callable[[float, int], int] = lambda now_s, planned: planned
     """(now, planned) -> the users that are there."""
     connecting: Callable[[float, int], int] = lambda now_s, users: 0
+    waiting: Callable[[float, int], int] = lambda now_s, users: 0
+    failed: Callable[[float, int], int] = lambda now_s, users: 0
+    longest_request_s: float | None = None
+    rules: tuple[Rule, ...] = ()
     bottleneck: Callable[[int], bool] = lambda users: False
     lag_s: int = 0
     """Seconds close so much later."""
 
     def __post_init__(self) -> None:
-        criteria = Criteria(self.wanted)
-        self.search = Search(self.wanted, criteria, criteria=criteria.texts)
+        criteria = Criteria(self.wanted, self.rules)
+        self.search = Search(self.wanted, criteria, criteria=criteria.texts, longest_request_s=self.longest_request_s)
         self.now_s = 0.0
         self.planned: list[int] = []
         """Users at the start of each second."""
@@ -108,6 +113,7 @@ class Run:
         self._was_limited: list[bool] = []
         self._first = 0
         """The first second of the stretch."""
+        self._connects_first, self._connects_from_s = 0, self.search.connects_from_s
 
     def to_end(self, within_s: int = 20_000) -> LimitSearch:
         """Until the search is over, which must be by then."""
@@ -133,17 +139,24 @@ class Run:
         users = self.present(self.now_s, self.search.planned(self.now_s))
         closed = len(self.planned) - self.lag_s
         stretch = self._snapshot(self._ended[self._first : closed]) if closed > self._first else None
+        connects = self._snapshot(self._ended[self._connects_first : closed]) if closed > self._connects_first else None
         seen = Seen(
             now_s=self.now_s,
             users=users,
             connecting=self.connecting(self.now_s, users),
+            waiting=self.waiting(self.now_s, users),
+            failed=self.failed(self.now_s, users),
             stretch=stretch,
             from_s=float(self._first),
             to_s=float(max(closed, self._first)),
             is_bottleneck=any(self._was_limited[self._first : closed]),
+            connects=connects and replace(connects, operations=connects.operations[:1]),
         )
+        first = max(closed, floor(self.now_s + 0.5), 0)
         if self.search.look(seen):
-            self._first = max(closed, floor(self.now_s + 0.5), 0)
+            self._first = first
+        if self.search.connects_from_s != self._connects_from_s:
+            self._connects_first, self._connects_from_s = first, self.search.connects_from_s
         self.phases.append(self.search.result().phase)
 
     @staticmethod

@@ -144,10 +144,32 @@ def test_what_was_sustained_once_and_not_when_it_was_confirmed_is_bad() -> None:
     assert (found.sustained and found.sustained.users, found.breaks_at and found.breaks_at.users) == (300, 320)
 
 
-def test_where_the_generator_was_the_limit_it_goes_down_to_the_last_good_one_and_ends() -> None:
+def test_where_the_generator_was_the_limit_twice_it_goes_down_to_the_last_good_one_and_ends() -> None:
     climb, steps = climbed(Stress(1000), lambda _, users: GOOD if users <= 200 else GENERATOR_LIMIT)
-    assert steps[-3:] == [(UP, 160, GOOD), (UP, 320, GENERATOR_LIMIT), (CONFIRM, 160, GOOD)]
+    assert steps[-4:] == [
+        (UP, 160, GOOD),
+        (UP, 320, GENERATOR_LIMIT),
+        (UP, 320, GENERATOR_LIMIT),
+        (CONFIRM, 160, GOOD),
+    ]
     assert climb.outcome == GENERATOR_LIMIT
+
+
+@pytest.mark.parametrize("kind", [UP, BISECT, CONFIRM])
+def test_a_step_that_the_generator_has_spoiled_once_is_made_once_more_and_nothing_else_changes(kind: str) -> None:
+    clean, steps = climbed(Stress(1000), limit_of(430))
+    spoiled: set[int] = set()
+
+    def noisy(of: str, users: int) -> str:
+        if of == kind and users not in spoiled:
+            spoiled.add(users)
+            return GENERATOR_LIMIT
+        return limit_of(430)(of, users)
+
+    climb, made = climbed(Stress(1000), noisy)
+    assert [step for step in made if step[2] != GENERATOR_LIMIT] == steps
+    assert len(made) == len(steps) + sum(step[0] == kind for step in steps)
+    assert (climb.outcome, climb.good, climb.bad) == (clean.outcome, clean.good, clean.bad)
 
 
 def test_a_target_that_breaks_below_the_generators_limit_has_a_limit_of_its_own() -> None:
@@ -165,10 +187,10 @@ def test_a_target_that_breaks_below_the_generators_limit_has_a_limit_of_its_own(
     assert climb.bad <= 160
 
 
-@pytest.mark.parametrize("outcome", [GENERATOR_LIMIT, NO_DATA])
-def test_a_first_step_that_says_nothing_of_the_target_ends_it(outcome: str) -> None:
+@pytest.mark.parametrize(("outcome", "times"), [(GENERATOR_LIMIT, 2), (NO_DATA, 1)])
+def test_a_first_step_that_says_nothing_of_the_target_ends_it(outcome: str, times: int) -> None:
     climb, steps = climbed(Stress(1000), lambda *_: outcome)
-    assert steps == [(UP, 10, outcome)]
+    assert steps == [(UP, 10, outcome)] * times
     assert (climb.outcome, climb.good) == (outcome, 0)
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from locust_ext.core.schedules import Stress
+from locust_ext.core.search.criteria import NOTHING_ANSWERED
 from locust_ext.model import LimitSearch
 from locust_ext.model.search import (
     BAD,
@@ -56,7 +57,7 @@ def test_it_finds_the_limit_of_a_noisy_target_within_the_precision(seed: int, gr
 def test_the_answer_has_the_figures_of_its_step() -> None:
     run = Run(Stress(1000, p95_ms=100, connect_failure_ratio=0.5), Linear(base_ms=20, slope_ms=0.2, noise=0))
     found = run.to_end()
-    assert found.criteria == ("p95 > 100 ms", "connect failures > 50 %")
+    assert found.criteria == ("p95 > 100 ms", "error ratio > 5 %", "connect failures > 50 %")
     assert (found.outcome, found.max_users, found.unit, found.phase) == (FOUND, 1000, "messages", "")
     step = found.sustained
     assert step is not None
@@ -144,16 +145,128 @@ def test_a_generator_that_breaks_first_is_told_and_the_last_good_step_confirmed(
     run = Run(Stress(1000, p95_ms=100), Linear(), bottleneck=lambda users: users > 200)
     found = run.to_end()
     assert found.outcome == GENERATOR_LIMIT
-    assert levels(found, UP)[-2:] == [(160, GOOD), (320, GENERATOR_LIMIT)]
+    assert levels(found, UP)[-3:] == [(160, GOOD), (320, GENERATOR_LIMIT), (320, GENERATOR_LIMIT)]
     assert levels(found, CONFIRM) == [(160, GOOD)]
     assert (found.is_confirmed, found.breaks_at, levels(found, RECOVER)) == (True, None, [])
 
 
 def test_a_generator_that_is_its_own_limit_hides_that_the_target_seemed_to_break() -> None:
     run = Run(Stress(1000, p95_ms=100), Linear(noise=0), bottleneck=lambda users: users > 400)
-    step = run.to_end().steps[6]
-    assert (step.users, step.outcome, step.because) == (640, GENERATOR_LIMIT, "")
-    assert step.notes == ("p95 > 100 ms too: 148 ms",)
+    first, again = run.to_end().steps[6:8]
+    assert (first.users, first.outcome, first.because) == (640, GENERATOR_LIMIT, "")
+    assert first.notes == ("p95 > 100 ms too: 148 ms", "once more")
+    assert (again.users, again.outcome, again.notes) == (640, GENERATOR_LIMIT, ("p95 > 100 ms too: 148 ms",))
+
+
+def test_one_noisy_moment_of_the_generator_does_not_change_the_answer() -> None:
+    noisy = Run(Stress(1000, p95_ms=100), Linear(noise=0))
+    noisy.bottleneck = lambda users: users == 320 and noisy.planned.count(320) == 9
+    found, quiet = noisy.to_end(), Run(Stress(1000, p95_ms=100), Linear(noise=0)).to_end()
+    assert levels(found, UP) == [*levels(quiet, UP)[:5], (320, GENERATOR_LIMIT), (320, GOOD), (640, BAD)]
+    assert (found.outcome, found.sustained and found.sustained.users) == (FOUND, 400)
+    spoiled = next(step for step in found.steps if step.outcome == GENERATOR_LIMIT)
+    assert spoiled.notes == ("once more",)
+
+
+def test_errors_that_the_target_answers_are_its_own_however_busy_the_generator_is() -> None:
+    def refuses(start_s: float, users: int) -> Ended:
+        return Ended([10_000] * users, failed=0 if users <= 200 else users)
+
+    run = Run(Stress(1000, p95_ms=100, precision=200), refuses, bottleneck=lambda users: users > 200)
+    found = run.to_end()
+    assert (found.outcome, levels(found, UP)[-1]) == (FOUND, (320, BAD))
+    broken = found.breaks_at
+    assert broken is not None
+    assert (broken.because, broken.value) == ("error ratio > 5 %", "50 %")
+    assert broken.notes == ("the generator was at its limit too",)
+    sustained = found.sustained
+    assert sustained is not None
+    assert run.search.measured == ((sustained.start_s, sustained.start_s + sustained.length_s - 1),)
+
+
+# ── targets that do not answer, and that refuse connections ────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("longest_request_s", [None, 5.0])
+def test_a_target_on_which_everything_times_out_is_bad_also_where_only_times_are_asked_for(
+    longest_request_s: float | None,
+) -> None:
+    def hangs(start_s: float, users: int) -> Ended:
+        return Ended([10_000] * users) if users <= 37 else Ended(timed_out=users // 5, in_flight=users)
+
+    wanted = Stress(80, p95_ms=100, error_ratio=None, precision=2)
+    run = Run(wanted, hangs, longest_request_s=longest_request_s)
+    found = run.to_end()
+    assert (found.outcome, found.sustained and found.sustained.users) == (FOUND, 37)
+    assert found.breaks_at is not None
+    assert (found.breaks_at.users, found.breaks_at.because) in [(38, NOTHING_ANSWERED), (39, NOTHING_ANSWERED)]
+    bad = [step for step in found.steps if step.outcome == BAD]
+    waited = {any("had not drained" in note for note in step.notes) for step in bad}
+    assert waited == {longest_request_s is None}, "it need not wait for what it knows is over"
+    assert all((step.recovered_s or 0) < 1 for step in found.steps if step.kind == RECOVER)
+
+
+class Door:
+    """Lets 30 connections in and refuses the others, who try again every second; or give up, and stay in the way."""
+
+    def __init__(self, gives_up: bool) -> None:
+        self.gives_up = gives_up
+        self.open = self.refused = self.users = 0
+
+    def __call__(self, start_s: float, users: int) -> Ended:
+        if users < self.users:  # Locust takes any of them
+            share = users / self.users
+            self.open, self.refused = users - int(self.refused * share), int(self.refused * share)
+        tries = users - self.open - (self.refused if self.gives_up else 0)
+        comes = min(tries, 30 - self.open)
+        self.open, self.users = self.open + comes, users
+        self.refused = users - self.open
+        return Ended([10_000] * self.open, connects=tries, connect_failures=tries - comes)
+
+    def run(self, wanted: Stress) -> Run:
+        def out(now_s: float, users: int) -> int:
+            return self.refused
+
+        return Run(wanted, self, failed=out) if self.gives_up else Run(wanted, self, waiting=out)
+
+
+@pytest.mark.parametrize("recovery_s", [60.0, 0.0])
+@pytest.mark.parametrize("gives_up", [True, False])
+@pytest.mark.parametrize(("initial", "most"), [(60, 60), (37, 37), (10, 60)])
+def test_a_target_that_refuses_connections_breaks_where_it_does(
+    gives_up: bool, initial: int, most: int, recovery_s: float
+) -> None:
+    wanted = Stress(most, initial=initial, p95_ms=100, precision=2, recovery_s=recovery_s, step_s=5)
+    run = Door(gives_up).run(wanted)
+    found = run.to_end(within_s=400)
+    assert found.outcome == FOUND
+    assert found.sustained is not None
+    assert found.breaks_at is not None
+    assert 28 <= found.sustained.users <= 31, "one of 31 may be refused: that is less than 5 %"
+    for step in found.steps:
+        if step.outcome == BAD and step.kind != RECOVER:
+            assert step.because == "connect failures > 5 %", step
+            assert step.connects - step.connect_failures <= 30
+            assert step.connect_failures >= step.users - 30
+        elif step.kind != RECOVER:
+            assert step.users <= 31
+    recovered = [step.recovered_s for step in found.steps if step.kind == RECOVER]
+    assert bool(recovered) == bool(recovery_s)
+    assert all(took_s is not None and took_s <= 3 for took_s in recovered)
+
+
+def test_connects_that_fail_while_the_users_come_break_a_step_in_which_nothing_else_fails() -> None:
+    def target(start_s: float, users: int) -> Ended:
+        came = start_s < 1
+        return Ended([10_000] * users, connects=30 if came else 0, connect_failures=10 if came else 0)
+
+    run = Run(Stress(20, initial=20, p95_ms=100), target)
+    run.to("recover")
+    (step,) = run.search.result().steps
+    assert (step.outcome, step.because, step.value) == (BAD, "connect failures > 5 %", "33.3 %")
+    assert (step.connects, step.connect_failures, step.length_s, step.finished) == (30, 10, 10.0, 200)
+    run.to_end()
+    assert {step.connects for step in run.search.result().steps[1:]} == {0}, "each step has those of its own only"
 
 
 def test_where_nothing_ever_finishes_there_is_no_data() -> None:

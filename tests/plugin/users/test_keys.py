@@ -116,7 +116,7 @@ def test_plain_values_are_set_as_they_are_written(rules: UserRules, tmp_path: Pa
         users:
           Crowd: {weight: 2.5, host: 'http://file', path: '/ws/{client_id}', heartbeat_s: 0, max_in_flight: 4}
           Chat: {fixed_count: 3, ping_interval_s: 5, namespace: /chat, socketio_path: /io/, auth: {key: value}}
-          Reader: {prepared_entries: 10, verify_tls: false, headers: {X-Number: 5}, token: abc}
+          Reader: {prepared_entries: 10, verify_tls: false, headers: {X-Number: "0123"}, token: abc}
           Analyst: {max_inbox: 7, inbox_policy: close, subprotocols: [a, b], origin: 'http://o'}
         """,
     )
@@ -124,7 +124,7 @@ def test_plain_values_are_set_as_they_are_written(rules: UserRules, tmp_path: Pa
     assert (Crowd.max_in_flight, Chat.ping_interval_s) == (4, 5)
     assert (Chat.fixed_count, Chat.namespace, Chat.socketio_path, Chat.auth) == (3, "/chat", "/io/", {"key": "value"})
     assert (Reader.prepared_entries, Reader.verify_tls) == (10, False)
-    assert (Reader.headers, Reader.token) == ({"X-Number": "5"}, "abc")
+    assert (Reader.headers, Reader.token) == ({"X-Number": "0123"}, "abc")
     assert (Analyst.max_inbox, Analyst.inbox_policy, Analyst.origin) == (7, "close", "http://o")
     assert Analyst.subprotocols == ("a", "b")
 
@@ -176,9 +176,14 @@ def test_numbers_of_the_environment_will_do(rules: UserRules, tmp_path: Path) ->
 
 
 def test_files_are_beside_the_settings_file(rules: UserRules, tmp_path: Path) -> None:
-    applied(rules, tmp_path, "users: {Crowd: {ca_file: ca.pem, client_certificate: [c.pem, /k.pem]}}")
+    (tmp_path / "tls").mkdir()
+    for name in ("ca.pem", "c.pem", "tls/k.pem"):
+        (tmp_path / name).touch()
+    applied(
+        rules, tmp_path, f"users: {{Crowd: {{ca_file: ca.pem, client_certificate: [c.pem, {tmp_path}/tls/k.pem]}}}}"
+    )
     assert Crowd.ca_file == str(tmp_path / "ca.pem")
-    assert Crowd.client_certificate == (str(tmp_path / "c.pem"), "/k.pem")
+    assert Crowd.client_certificate == (str(tmp_path / "c.pem"), str(tmp_path / "tls/k.pem"))
 
 
 def test_events_that_confirm_and_the_fan_out_become_rules(rules: UserRules, tmp_path: Path) -> None:
@@ -259,6 +264,26 @@ def test_replies_are_matched_by_id_by_type_or_by_a_field() -> None:
             "Browser, Plain, Heir (got 'Nobody')",
         ),
         ("users: {Crowd: {proxy: 'ftp://a:SECRET@b'}}", "users.Crowd.proxy: expected http://[user:password@]host:port"),
+        ("users: {Crowd: {proxy: SECRET}}", "users.Crowd.proxy: expected http://[user:password@]host:port"),
+        ("users: {Crowd: {ca_file: nix.pem}}", "users.Crowd.ca_file: expected a file that is there (got '"),
+        (
+            "users: {Crowd: {client_certificate: [nix.pem, k]}}",
+            "users.Crowd.client_certificate: expected a file that is",
+        ),
+        (
+            "users: {Crowd: {path: '/{clientid}'}}",
+            "users.Crowd.path: unknown placeholder, expected {client_id} (got '{clientid}'); did you mean '{client_id}'?",
+        ),
+        ("users: {Crowd: {path: '/{client_id'}}", "users.Crowd.path: expected no brace but those of {client_id} (got"),
+        (
+            "users: {Crowd: {monitor_path: /a b}}",
+            "users.Crowd.monitor_path: expected a path without spaces (got '/a b')",
+        ),
+        (
+            "users: {Crowd: {path: 'ws://x/'}}",
+            "users.Crowd.path: expected a path such as /ws: the address before it is",
+        ),
+        ("users: {Chat: {socketio_path: 'http://x/'}}", "users.Chat.socketio_path: expected a path such as /ws: the"),
         ("users: {Crowd: {token: [SECRET]}}", "users.Crowd.token: expected a text"),
         ("users: {Crowd: {headers: {A: [SECRET]}}}", "users.Crowd.headers.A: expected a text"),
         ("users: {Crowd: {headers: {'A b': SECRET}}}", "users.Crowd.headers: expected names of headers"),
@@ -274,7 +299,7 @@ def test_replies_are_matched_by_id_by_type_or_by_a_field() -> None:
         ),
         (
             "users: {Crowd: {correlate: fifa}}",
-            "users.Crowd.correlate.named: expected one of fifo, by_id, agent, monitor (got 'fifa'); did you mean 'fifo'?",
+            "users.Crowd.correlate: expected one of fifo, by_id, agent, monitor (got 'fifa'); did you mean 'fifo'?",
         ),
         (
             "users: {Crowd: {correlate: {by_typ: {}}}}",

@@ -214,11 +214,11 @@ def test_numbers_may_come_from_the_environment_and_are_not_shown_when_wrong(rule
         ),
         (
             "users: {Crowd: {generator: {mixed: {event: -1}}}}",
-            "ext.yaml: users.Crowd.generator.mixed.weights.event: expected a weight, a number of at least 0 (got -1)",
+            "ext.yaml: users.Crowd.generator.mixed.event: expected a weight, a number of at least 0 (got -1)",
         ),
         (
             "users: {Crowd: {generator: {mixed: {evnt: 3, ping: 1}}}}",
-            "ext.yaml: users.Crowd.generator.mixed.weights.evnt: unknown name, expected one of event, command",
+            "ext.yaml: users.Crowd.generator.mixed.evnt: unknown name, expected one of event, command",
         ),
         (
             "users: {Crowd: {pattern: {failover: {backups: [http://b, not a url]}}}}",

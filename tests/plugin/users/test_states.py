@@ -185,6 +185,37 @@ def test_a_connection_found_unhealthy_and_left_for_a_backup_is_a_failover(server
         assert run.recorder.snapshot(monotonic()).connections.reconnects == 0  # they were left in order
 
 
+def test_a_user_whose_primary_refuses_it_from_the_start_has_failed_over_once_it_is_on_the_backup(
+    server: Server,
+) -> None:
+    """Its time runs from the first try; a further try of the same host is no failover, and nothing to recover from."""
+    pattern = Failover(
+        backups=(server.url,),
+        primary=f"http://127.0.0.1:{refused_port()}",
+        threshold=2,
+        reconnect=FullJitter(base_s=0.1, cap_s=0.1),
+    )
+    begun_s = monotonic()
+    with running(user_class(AgentUser, pattern=pattern), server.url) as run:
+        eventually(lambda: recoveries(run))
+        (found,) = recoveries(run)
+        assert (found.time.count, found.failovers) == (1, 1)
+        assert 0 < found.time.max_us <= (monotonic() - begun_s) * 1e6
+        run.user.ws.connection.abort("reset")
+        eventually(lambda: recoveries(run)[0].time.count == 2)
+        assert recoveries(run)[0].failovers == 1, "back on the backup"
+
+
+def test_a_user_that_is_refused_once_and_let_in_then_has_not_recovered_from_anything(server: Server) -> None:
+    server.misbehave(refuse_upgrades=True)
+    pattern = Failover(backups=("http://127.0.0.1:1",), threshold=1000, reconnect=FullJitter(base_s=0.01, cap_s=0.01))
+    with running(user_class(AgentUser, pattern=pattern), server.url) as run:
+        eventually(lambda: run.recorder.snapshot(monotonic()).connects > 1)
+        server.misbehave()
+        eventually(lambda: run.states == {"open": 1})
+        assert recoveries(run) == ()
+
+
 def test_a_user_that_leaves_and_returns_has_not_recovered_from_anything() -> None:
     cls = user_class(WebSocketUser, pattern=Intermittent(connected_s=0.02, away_s=0.02))
     with Peer(upgrade(), echo()) as peer, running(cls, peer.url) as run:

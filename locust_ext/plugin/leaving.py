@@ -48,12 +48,12 @@ class Leavers:
     def __init__(self, runner: MasterRunner, recorder: Recorder) -> None:
         self._runner = runner
         self._recorder = recorder
-        self._have_left = False
+        self._have_left = self._is_ending = False
         runner.register_message(LEAVE, self._on_leave)
 
     def begin(self) -> None:
         """A run starts."""
-        self._have_left = False
+        self._have_left = self._is_ending = False
 
     def _on_leave(self, environment: Environment, msg: Any, **_: Any) -> None:
         told = msg.data.get("reason") if isinstance(msg.data, dict) else None
@@ -64,8 +64,12 @@ class Leavers:
         self._recorder.mark_invalid(text)
 
     def look(self) -> None:
-        """The run begins to end, and nobody has asked for that: Locust ends it when its last worker has quit."""
-        if not self._runner.clients and not self._have_left:
+        """The run begins to end, and nobody has asked for that: Locust ends it when its last worker has quit.
+
+        Locust says so once more when the workers of a run that is over already have quit, which means nothing.
+        """
+        is_first, self._is_ending = not self._is_ending, True
+        if is_first and not self._runner.clients and not self._have_left:
             text = "all its workers had left before it was over"
             logger.error("The run is not valid: %s", text)
             self._recorder.mark_invalid(text)

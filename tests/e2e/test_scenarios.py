@@ -29,6 +29,18 @@ _ROW = re.compile(r"^\| `(\w+)` \| [^|]+ \| `([^`|]+)` \|$", re.M)
 TABLE: Mapping[str, str] = dict(_ROW.findall(_SECTION[1] if _SECTION else ""))
 """Scenario -> its command."""
 WAYS = ("alone", "two workers", "yaml")
+IN_YAML_ELSEWHERE = {
+    "concurrent_connections": "realtime",
+    "mixed_protocol": "realtime",
+    "fan_out": "realtime",
+    "failover": "realtime",
+    "single_connection": "realtime",
+    "context_dumps": "context",
+    "context_mixed": "context",
+    "context_memory": "context",
+}
+"""Scenarios whose YAML file the tests of their suite run, with their criteria: once is enough."""
+RUNS = [(name, way) for name in TABLE for way in WAYS if way != "yaml" or name not in IN_YAML_ELSEWHERE]
 CONTEXT = {
     "context_reads": (30, {"GET /ctx", "GET /ctx/all", "GET /ctx/history"}),
     "context_writes": (30, {"POST /ctx"}),
@@ -96,8 +108,14 @@ def explained(summary: Mapping[str, Any]) -> set[int]:
     return {4} if has_no_answer or is_unjudged or not summary["run"]["valid"] else {0}
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", TABLE)
+def test_what_is_run_in_yaml_elsewhere_is() -> None:
+    for name, suite in IN_YAML_ELSEWHERE.items():
+        text = (Path(__file__).parent / f"test_{suite}_suite.py").read_text()
+        short = name.removeprefix("context_")
+        assert re.search(rf'Run\("{name}", [^)]*in_yaml=True|in_yaml\("{short}"|for name in \("{short}",\)', text), name
+
+
+@pytest.mark.parametrize(("name", "way"), RUNS)
 def test_a_scenario_runs_and_ends_by_itself(name: str, way: str, runs: Mapping[str, Future[Finished]]) -> None:
     finished = runs[f"{name} {way}"].result()
     assert "Traceback" not in finished.output, finished.output

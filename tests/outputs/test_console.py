@@ -133,4 +133,4 @@ def test_a_verdict_on_figures_that_are_not_all_in_says_so() -> None:
 def test_how_soon_lost_connections_were_back_is_told_where_there_were_any() -> None:
     assert "Back again" not in console(good())
     text = " ".join(console(full()).split())
-    assert "Back again 3 after a loss, 1 of them on another host: p50 250 ms, p95 1,250 ms, max 1,250 ms" in text
+    assert "Back again 3 connections, 1 of them on another host: p50 250 ms, p95 1,250 ms, max 1,250 ms" in text

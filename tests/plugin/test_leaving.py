@@ -54,10 +54,21 @@ def test_a_run_that_ends_because_its_last_worker_has_quit_is_not_valid(recorder:
     master = Master()
     leavers = Leavers(master, recorder)  # type: ignore[arg-type]
     leavers.begin()
+    leavers.look()
+    assert recorder.snapshot(1.0).run.invalid_because == ("all its workers had left before it was over",)
+
+
+def test_workers_that_quit_when_the_run_is_over_do_not_make_it_invalid(recorder: Recorder) -> None:
+    """Locust then says a second time that the run ends."""
+    master = Master()
+    leavers = Leavers(master, recorder)  # type: ignore[arg-type]
+    leavers.begin()
     master.clients = {"first": object()}
     leavers.look()
-    assert recorder.snapshot(1.0).run.invalid_because == ()
     master.clients = {}
+    leavers.look()
+    assert recorder.snapshot(1.0).run.invalid_because == ()
+    leavers.begin()
     leavers.look()
     assert recorder.snapshot(1.0).run.invalid_because == ("all its workers had left before it was over",)
 

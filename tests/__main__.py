@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LANES = 3
+LANES = 4
 """More than there are cores: these tests wait most of the time."""
 BESIDE = ("config", "core", "outputs", "plugin", "refserver", "suite")
 SLOWEST_FIRST = (

@@ -20,6 +20,8 @@ from locust_ext.masking import forget_hidden
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # As a shell starts a command in its background. The processes that the tests start would inherit it, and ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's
 
 NO_SKIPS = os.environ.get("LOCUST_EXT_NO_SKIPS") == "1"
 

@@ -13,6 +13,7 @@ import signal
 from collections.abc import Generator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from locust_ext.masking import forget_hidden
@@ -22,6 +23,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's
+
+# Half of hypothesis' own number, where a test does not say its own: all tests have a budget of time. A busy machine is no bug.
+hypothesis.settings.register_profile("short", max_examples=50, deadline=None)
+hypothesis.settings.load_profile("short")
 
 NO_SKIPS = os.environ.get("LOCUST_EXT_NO_SKIPS") == "1"
 

@@ -67,7 +67,7 @@ def test_client_and_server_count_the_same(tmp_path: Path, mode: str) -> None:
 def test_without_a_stop_timeout_counts_agree_up_to_what_was_cancelled(tmp_path: Path) -> None:
     with server() as target:
         target.misbehave(latency_ms=1500)
-        finished = run_local(tmp_path, *headless(20, 5, "--host", target.url, "--ext-profiles", "active:1"))
+        finished = run_local(tmp_path, *headless(20, 5, "-s", "0", "--host", target.url, "--ext-profiles", "active:1"))
         counters = target.counters()
     assert finished.code == 0, finished.output
     cancelled = [each for each in finished.operations() if each["cancelled"]]

@@ -1,8 +1,8 @@
 """Runs all tests: ``python -m tests [arguments of pytest]``, in much less time than one pytest would take.
 
 Most tests of `tests/e2e` wait for processes: they run side by side, a pytest for each file, and most folders beside them.
-What measures time itself comes after that, one test after the other: the tests that are marked ``alone``, and what is
-left; and before these, once more, what has failed beside others, which says little on a machine that is too
+What measures time itself comes after that: the tests that are marked ``alone``, two at a time, and one after the other what
+is left; and before this, once more, what has failed beside others, which says little on a machine that is too
 busy: this counts. Arguments go to each pytest; if there is one that makes sense for a single pytest only (a path, ``-x``,
 ``--junitxml``, …), there is a single one.
 """
@@ -22,6 +22,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 LANES = 4
 """More than there are cores: these tests wait most of the time."""
+FEW = 2
+"""Of those that measure time, as many as there are cores."""
+ALONE = "mark." + "alone"
 BESIDE = ("config", "core", "outputs", "plugin", "refserver", "suite")
 SLOWEST_FIRST = (
     "test_scenarios.py",
@@ -108,9 +111,15 @@ def memory(folder: str, path: str) -> str:
     return f"--override-ini=cache_dir={folder}/{Path(path).stem}"
 
 
-def side_by_side(paths: Sequence[str], arguments: Sequence[str], folder: str) -> Iterator[Done]:
-    """In the order of ``paths``; tells of each as soon as it and those before it have ended."""
-    with ThreadPoolExecutor(LANES) as lanes:
+def has_alone(path: str) -> bool:
+    """Whether a test below ``path`` is marked to run alone."""
+    files = Path(path).rglob("test_*.py") if Path(path).is_dir() else [Path(path)]
+    return any(ALONE in file.read_text() for file in files)
+
+
+def side_by_side(paths: Sequence[str], arguments: Sequence[str], folder: str, width: int = LANES) -> Iterator[Done]:
+    """In the order of ``paths``, ``width`` at a time; tells of each as soon as it and those before it have ended."""
+    with ThreadPoolExecutor(width) as lanes:
         runs = lanes.map(lambda path: pytest(path, *arguments, memory(folder, path)), paths)
         for path, done in zip(paths, runs, strict=True):
             if done.code != NO_TESTS:
@@ -127,13 +136,17 @@ def main(arguments: Sequence[str]) -> int:
     side, rest = parts()
     with tempfile.TemporaryDirectory() as folder:
         beside = choice(arguments, "not alone")
-        beside_or_e2e = [str(HERE / name) for name in ("e2e", *BESIDE)]
-        codes, alone = [], [[*beside_or_e2e, *choice(arguments, "alone")], [*rest, *arguments]]
-        for path, done in zip(side, side_by_side(side, beside, folder), strict=True):
-            if done.has_failed:
-                alone.insert(0, [path, *beside, memory(folder, path), "--last-failed", "--last-failed-no-failures=all"])
-            else:
-                codes.append(done.code)
+        codes, alone = [], [[*rest, *arguments]]
+        marked = choice(arguments, "alone")
+        quiet = [path for path in side if has_alone(path)]
+        for paths, chosen, width, under in ((side, beside, LANES, "beside"), (quiet, marked, FEW, "alone")):
+            kept = f"{folder}/{under}"
+            for path, done in zip(paths, side_by_side(paths, chosen, kept, width), strict=True):
+                if done.has_failed:
+                    again = ["--last-failed", "--last-failed-no-failures=all"]
+                    alone.insert(0, [path, *chosen, memory(kept, path), *again])
+                else:
+                    codes.append(done.code)
         for one in alone:
             print(f"== alone: {' '.join(one)}", flush=True)
             codes.append(subprocess.run([sys.executable, "-m", "pytest", *one], check=False).returncode)
